@@ -1,0 +1,1 @@
+"""FactorLab: from daily closes to factor portfolios that can be believed."""

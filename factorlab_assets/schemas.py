@@ -1,0 +1,451 @@
+"""One pandera schema per table: columns, units, ranges, primary key.
+
+Belongs here: what a row of each table is. The DDL, the write-time validation, the Dagster check and
+column tab and the data dictionary all follow from it. Does not: SQL that runs, or computing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandera.pandas as pa
+
+Partition = Literal["version", "month", "cell", "ledger"]
+"""What one write replaces: a data version (insert-only), a month, a (month, strategy), or nothing."""
+
+MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
+STRATEGY_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,79}$"
+TICKER_PATTERN = r"^[A-Z0-9^][A-Z0-9.^_=-]{0,31}$"
+VERSION_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])-[0-9a-f]{12}$"
+
+SQL_TYPES = {"string": "VARCHAR", "float": "DOUBLE", "int": "BIGINT", "bool": "BOOLEAN"}
+SQL_TYPES |= {"date": "DATE", "timestamp": "TIMESTAMP"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the store: its schema, and how it is partitioned and keyed.
+
+    `checks` names the blocking checks whose verdict a load demands, "schema" first.
+    """
+
+    name: str
+    schema: pa.DataFrameSchema
+    primary_key: tuple[str, ...]
+    partition: Partition
+    checks: tuple[str, ...] = ("schema",)
+    may_be_empty: bool = False
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Column name -> SQL type, in order."""
+        return {name: sql_type(column) for name, column in self.schema.columns.items()}
+
+    @property
+    def partition_columns(self) -> tuple[str, ...]:
+        keys: Mapping[str, tuple[str, ...]] = {
+            "version": ("month", "data_version_id"),
+            "month": ("month",),
+            "cell": ("month", "strategy"),
+        }
+        return keys.get(self.partition, ())
+
+
+def sql_type(column: pa.Column) -> str:
+    """DuckDB's type of a schema column."""
+    return SQL_TYPES[column.metadata["kind"]]
+
+
+def _column(kind: str, description: str, *checks: pa.Check, null: bool = False, unit: str = "") -> Any:
+    dtype = {"string": "str", "float": "float64", "int": "int64", "bool": "bool"}.get(kind)
+    return pa.Column(
+        dtype if not (null and kind == "int") else "Int64",
+        list(checks),
+        nullable=null,
+        coerce=False,
+        description=description,
+        metadata={"kind": kind, "unit": unit},
+    )
+
+
+def text(description: str, *checks: pa.Check, null: bool = False) -> Any:
+    return _column("string", description, *checks, null=null)
+
+
+def matching(description: str, pattern: str) -> Any:
+    return text(description, pa.Check.str_matches(pattern))
+
+
+def one_of(description: str, *allowed: str) -> Any:
+    return text(description, pa.Check.isin(list(allowed)))
+
+
+def number(
+    description: str,
+    unit: str = "decimal",
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    le: float | None = None,
+    null: bool = False,
+) -> Any:
+    """A finite float column; NaN only where `null`."""
+    checks = [pa.Check.gt(gt)] if gt is not None else []
+    checks += [pa.Check.ge(ge)] if ge is not None else []
+    checks += [pa.Check.le(le)] if le is not None else []
+    checks += [pa.Check.lt(float("inf"))] if le is None else []
+    checks += [pa.Check.gt(float("-inf"))] if ge is None and gt is None else []
+    return _column("float", description, *checks, null=null, unit=unit)
+
+
+def count(description: str, unit: str = "rows", *, null: bool = False) -> Any:
+    return _column("int", description, pa.Check.ge(0), null=null, unit=unit)
+
+
+def flag(description: str) -> Any:
+    return _column("bool", description)
+
+
+def date(description: str, *, null: bool = False) -> Any:
+    return _column("date", description, null=null)
+
+
+def timestamp(description: str, *, null: bool = False) -> Any:
+    return _column("timestamp", description, null=null, unit="UTC")
+
+
+def row_rule(expression: str, reason: str) -> pa.Check:
+    """A rule over one row, written once in the language that pandas.eval and SQL share.
+
+    A row in which the expression is unknown (a null) passes.
+    """
+    return pa.Check(
+        lambda frame: _holds_or_unknown(frame, expression),
+        name=expression,
+        error=reason,
+        ignore_na=False,
+    )
+
+
+def _holds_or_unknown(frame: Any, expression: str) -> Any:
+    names = [name for name in frame.columns if name in expression.replace("(", " ").split()]
+    return frame.eval(expression) | frame[names].isna().any(axis=1)
+
+
+def _table(
+    name: str,
+    description: str,
+    partition: Partition,
+    primary_key: tuple[str, ...],
+    columns: dict[str, Any],
+    *,
+    rules: tuple[pa.Check, ...] = (),
+    checks: tuple[str, ...] = (),
+    may_be_empty: bool = False,
+) -> Table:
+    schema = pa.DataFrameSchema(
+        columns,
+        checks=list(rules),
+        strict=True,
+        name=name,
+        description=description,
+    )
+    return Table(name, schema, primary_key, partition, ("schema", *checks), may_be_empty)
+
+
+_MONTH = {"month": matching("partition: everything known at this month's close", MONTH_PATTERN)}
+_CELL = _MONTH | {"strategy": matching("strategy name: the second partition", STRATEGY_PATTERN)}
+_VERSION = _MONTH | {"data_version_id": matching("the ingested snapshot", VERSION_PATTERN)}
+_TICKER = {"ticker": matching("symbol as the source names it, upper case", TICKER_PATTERN)}
+
+RAW_PRICES = _table(
+    "raw_prices",
+    "Daily bars as the source gave them, one immutable snapshot per data version.",
+    "version",
+    ("data_version_id", "ticker", "date"),
+    _VERSION
+    | _TICKER
+    | {
+        "date": date("trading day"),
+        "open": number("first price", "per share", gt=0),
+        "high": number("highest price", "per share", gt=0),
+        "low": number("lowest price", "per share", gt=0),
+        "close": number("last price", "per share", gt=0),
+        "volume": number("traded volume", "shares", ge=0, null=True),
+    },
+    rules=(
+        row_rule("high >= low", "high below low"),
+        row_rule("close <= high", "close above high"),
+        row_rule("close >= low", "close below low"),
+        row_rule("open <= high", "open above high"),
+        row_rule("open >= low", "open below low"),
+    ),
+    checks=("coverage", "freshness"),
+)
+COVERAGE = _table(
+    "coverage",
+    "What each requested ticker of a data version yielded.",
+    "version",
+    ("data_version_id", "ticker"),
+    _VERSION
+    | _TICKER
+    | {
+        "status": one_of(
+            "outcome", "ok", "no_data", "empty_file", "unreadable", "missing", "not_fetched"
+        ),
+        "n_rows": count("bars accepted"),
+        "n_rejected": count("rows kept out"),
+        "first_date": date("first bar", null=True),
+        "last_date": date("last bar", null=True),
+        "detail": text("why, where not ok"),
+    },
+)
+REJECTED_ROWS = _table(
+    "rejected_rows",
+    "Rows kept out of raw_prices: per ticker and reason, how many and a sample.",
+    "version",
+    ("data_version_id", "ticker", "reason"),
+    _VERSION
+    | _TICKER
+    | {
+        "reason": text("why the rows were kept out"),
+        "n_rows": count("rows kept out"),
+        "sample": text("the first such row as the source wrote it"),
+    },
+    may_be_empty=True,
+)
+DISTRIBUTIONS = _table(
+    "distributions",
+    "Cash distributions given by the user with a data version.",
+    "version",
+    ("data_version_id", "ticker", "ex_date"),
+    _VERSION
+    | _TICKER
+    | {"ex_date": date("ex-date"), "amount": number("cash paid", "per share", gt=0)},
+    may_be_empty=True,
+)
+DATA_VERSIONS = _table(
+    "data_versions",
+    "Ledger: which snapshot each month points at; a month's row with the highest seq is current.",
+    "ledger",
+    ("seq",),
+    {"seq": count("order of recording", "number")}
+    | _VERSION
+    | {
+        "source": text("where the bars came from"),
+        "observed_at": timestamp("when the source was observed"),
+        "is_backfilled": flag("cut out of a later file: knows later restatements and survivors"),
+        "is_survivors": flag("the universe is whatever a later archive still held"),
+        "price_basis": one_of("what a return of it means", "close", "total_return", "synthetic"),
+        "n_tickers": count("tickers with bars", "tickers"),
+        "n_rows": count("bars"),
+        "first_date": date("first bar"),
+        "last_date": date("last bar"),
+        "content_hash": text("hash of the canonical content"),
+    },
+)
+PRICE_QUALITY = _table(
+    "price_quality",
+    "Per ticker: coverage, gaps and rows kept out.",
+    "month",
+    ("month", "ticker"),
+    _VERSION
+    | _TICKER
+    | {
+        "status": text("coverage outcome"),
+        "n_rows": count("bars"),
+        "n_rejected": count("rows kept out"),
+        "first_date": date("first bar", null=True),
+        "last_date": date("last bar", null=True),
+        "n_missing_sessions": count("exchange sessions without a bar", "sessions"),
+        "longest_gap": count("longest run of missing sessions", "sessions"),
+        "sessions_stale": count("sessions from last bar to the month's end", "sessions", null=True),
+        "price_basis": one_of("what a return of it means", "close", "total_return", "synthetic"),
+        "reasons": text("reasons of rejected rows, with counts and a sample"),
+    },
+)
+MONTHLY_RETURNS = _table(
+    "monthly_returns",
+    "Month-end prices and returns of every ticker, one row per month with at least one bar.",
+    "month",
+    ("month", "ticker", "date"),
+    _VERSION
+    | _TICKER
+    | {
+        "date": date("month-end: the month's last exchange session"),
+        "last_trading_day": date("day of the last bar in that month"),
+        "sessions_stale": count("sessions from the last bar to the month-end", "sessions"),
+        "close": number("last close of the month", "per share", gt=0),
+        "mark": number("last close on the version's basis: what a holder is marked at", gt=0),
+        "price": number("mark if at most 5 sessions old, else unknown", gt=0, null=True),
+        "entry_open": number("open of the month's first session, on the basis", gt=0, null=True),
+        "entry_close": number("close of the month's first session, on the basis", gt=0, null=True),
+        "ret": number("price over the previous month-end's price, less 1", gt=-1, null=True),
+    },
+)
+FACTOR_SIGNALS = _table(
+    "factor_signals",
+    "Each factor's raw value and transformed signal; only what is known has a row.",
+    "cell",
+    ("month", "strategy", "date", "ticker", "factor"),
+    _CELL
+    | {"date": date("month-end at whose close the signal is known")}
+    | _TICKER
+    | {
+        "factor": text("factor label in the strategy file"),
+        "raw": number("the factor's own value", "factor's unit"),
+        "signal": number("after transforms; higher is more attractive", "score", null=True),
+    },
+)
+SCORES = _table(
+    "scores",
+    "The combined signal that the portfolio is built from.",
+    "cell",
+    ("month", "strategy", "date", "ticker"),
+    _CELL
+    | {"date": date("month-end")}
+    | _TICKER
+    | {"score": number("higher is more attractive", "score")},
+)
+WEIGHTS = _table(
+    "weights",
+    "The book held from one month-end to the next, every ticker of the universe on every date.",
+    "cell",
+    ("month", "strategy", "date", "ticker"),
+    _CELL
+    | {"date": date("month-end at which the weight is set")}
+    | _TICKER
+    | {
+        "weight": number("target fraction of capital", "decimal of NAV"),
+        "reason": text("why this weight"),
+    },
+    checks=("constraints",),
+)
+_RETURN_COLUMNS = {
+    "net_return": number("after costs", "decimal per period", ge=-10),
+    "nav": number("growth of 1"),
+    "drawdown": number("NAV over its running maximum, less 1", le=0),
+}
+DAILY_RETURNS = _table(
+    "daily_returns",
+    "The same book day by day.",
+    "cell",
+    ("month", "strategy", "date"),
+    _CELL | {"date": date("trading day")} | _RETURN_COLUMNS,
+    checks=("compounds_to_months",),
+)
+BACKTEST_RETURNS = _table(
+    "backtest_returns",
+    "Monthly returns of the lagged book: row t+1 earns on the weights of row t.",
+    "cell",
+    ("month", "strategy", "date"),
+    _CELL
+    | {
+        "date": date("month-end at which the return is complete"),
+        "gross_return": number("before trading costs", "decimal per month"),
+        "cost": number("trading cost", "decimal of NAV", ge=0),
+        "net_return": _RETURN_COLUMNS["net_return"],
+        "rf": number("cash return", "decimal per month"),
+        "turnover": number("two-way, at the rebalance before", "decimal of NAV", ge=0),
+        "benchmark_return": number("benchmark", "decimal per month", null=True),
+        "nav": _RETURN_COLUMNS["nav"],
+        "drawdown": _RETURN_COLUMNS["drawdown"],
+        "gross_exposure": number("sum of absolute weights", "decimal of NAV", ge=0),
+        "net_exposure": number("sum of weights", "decimal of NAV"),
+        "n_holdings": count("names held", "tickers"),
+        "n_unpriced": count("names held without a month-end price", "tickers"),
+    },
+    rules=(),
+    checks=("identities", "no_lookahead"),
+)
+METRICS = _table(
+    "metrics",
+    "Performance per segment, one column per metric.",
+    "cell",
+    ("month", "strategy", "segment"),
+    _CELL
+    | {
+        "segment": text("full, in_sample or out_of_sample"),
+        "price_basis": one_of("what a return of it means", "close", "total_return", "synthetic"),
+        "rf_label": text("which cash return"),
+        "benchmark": text("which benchmark"),
+        "caveats": text("backfilled, survivors: what the numbers know too much of"),
+        "first_date": date("first return"),
+        "last_date": date("last return"),
+        "n_months": count("months", "months"),
+        "cagr": number("compound growth", "decimal per year", null=True),
+        "volatility_ann": number("standard deviation", "decimal per year", null=True),
+        "sharpe": number("excess of cash per volatility", "per year", null=True),
+        "sortino": number("excess of cash per downside deviation", "per year", null=True),
+        "max_drawdown": number("on monthly NAV", le=0, null=True),
+        "max_drawdown_daily": number("on daily NAV", le=0, null=True),
+        "calmar": number("CAGR per maximum drawdown", "ratio", null=True),
+        "hit_rate": number("share of months above 0", ge=0, le=1, null=True),
+        "turnover_ann": number("two-way", "decimal of NAV per year", ge=0, null=True),
+        "cost_drag_ann": number("mean cost", "decimal of NAV per year", ge=0, null=True),
+        "excess_ann": number("mean return over the benchmark's", "decimal per year", null=True),
+        "tracking_error_ann": number("sd of that excess", "decimal per year", ge=0, null=True),
+        "information_ratio": number("excess per tracking error", "per year", null=True),
+        "beta": number("slope on the benchmark, both over cash", "ratio", null=True),
+        "t_excess_equal_vol": number("t of the excess at the benchmark's volatility", null=True),
+    },
+)
+EXPERIMENTS = _table(
+    "experiments",
+    "Ledger of every attempt: a started row before, a done or failed row after.",
+    "ledger",
+    ("experiment_id", "attempt", "status"),
+    {
+        "seq": count("order of recording", "number"),
+        "experiment_id": text("hash of configuration, data version and code version"),
+        "attempt": count("number of the try", "number"),
+        "status": one_of("what happened", "started", "done", "failed"),
+        "recorded_at": timestamp("when"),
+    }
+    | _CELL
+    | {
+        "data_version_id": matching("the ingested snapshot", VERSION_PATTERN),
+        "config_hash": text("hash of the resolved configuration"),
+        "code_version": text("hash of the source that computes"),
+        "config": text("the resolved configuration, JSON"),
+        "git_commit": text("commit, '+dirty' where the tree was not clean, 'unknown' outside git"),
+        "run_id": text("the run that computes"),
+        "holder": text("host:pid:process start of the attempt"),
+        "detail": text("done: table -> content hash, JSON; failed: the reason"),
+    },
+)
+VERDICTS = _table(
+    "verdicts",
+    "What each check said of each partition's content.",
+    "ledger",
+    ("table_name", "partition", "content_hash", "check_name"),
+    {
+        "table_name": text("table"),
+        "partition": text("its partition key"),
+        "content_hash": text("identity of the content judged"),
+        "check_name": text("check"),
+        "passed": flag("verdict"),
+        "detail": text("offending rows or figures, JSON"),
+        "recorded_at": timestamp("when"),
+    },
+)
+PARTITIONS = _table(
+    "partitions",
+    "What each stored partition is: its content hash and what it was computed from.",
+    "ledger",
+    ("table_name", "partition"),
+    {
+        "table_name": text("table"),
+        "partition": text("its partition key"),
+        "content_hash": text("order-free hash of its rows"),
+        "fingerprint": text("experiment_id (research) or data_version_id (market)"),
+        "n_rows": count("rows"),
+        "written_at": timestamp("when"),
+    },
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table for table in list(globals().values()) if isinstance(table, Table)
+}

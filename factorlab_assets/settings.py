@@ -1,0 +1,70 @@
+"""Where FactorLab reads and writes: paths, source and database, from FACTORLAB_* variables and `.env`.
+
+Belongs here: settings and the paths derived from them. Does not: what a strategy decides.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SourceName = Literal["synthetic", "stooq-files", "stooq-http"]
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Every setting, each read from `FACTORLAB_<NAME>` or `.env`; an argument wins over both."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FACTORLAB_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    root: Path = Field(PROJECT_ROOT, description="project root; relative paths start here")
+    data_dir: Path = Field(Path("data"), description="database, reports and Dagster home")
+    database: Path | None = Field(None, description="DuckDB file; default DATA_DIR/factorlab.duckdb")
+    strategies_dir: Path = Field(Path("data/strategies"), description="strategy files")
+    universes_file: Path = Field(Path("data/universes.yaml"), description="named universes")
+    drop_dir: Path | None = Field(None, description="watched for archives; default DATA_DIR/drop")
+
+    source: SourceName = Field("synthetic", description="where prices come from")
+    source_path: Path | None = Field(None, description="archive, folder or file for stooq-files")
+    distributions_path: Path | None = Field(None, description="CSV: ticker, ex_date, amount")
+    universe: str = Field("etf13", description="named universe to ingest, or 'all'")
+    seed: int = Field(7, description="seed of the synthetic source")
+    extra_tickers: int = Field(0, ge=0, description="synthetic tickers beyond the universe")
+
+    stooq_url: str = Field("https://stooq.com/q/d/l/", description="per-symbol download address")
+    stooq_apikey: SecretStr | None = Field(None, description="your own Stooq apikey")
+
+    lock_timeout_s: float = Field(60.0, ge=0, description="how long to wait for the database, s")
+
+    def path(self, value: Path) -> Path:
+        """`value` made absolute against the project root."""
+        return value if value.is_absolute() else (self.root / value).resolve()
+
+    @property
+    def database_path(self) -> Path:
+        return self.path(self.database or self.data_dir / "factorlab.duckdb")
+
+    @property
+    def strategies_path(self) -> Path:
+        return self.path(self.strategies_dir)
+
+    @property
+    def universes_path(self) -> Path:
+        return self.path(self.universes_file)
+
+    @property
+    def drop_path(self) -> Path:
+        return self.path(self.drop_dir or self.data_dir / "drop")
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.path(self.data_dir / "dagster_home")
+
+    @property
+    def downloads_path(self) -> Path:
+        return self.path(self.data_dir / "downloads")
