@@ -6,11 +6,14 @@ column tab and the data dictionary all follow from it. Does not: SQL that runs, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandera.pandas as pa
+
+from factorlab_assets.errors import FactorLabError
 
 Partition = Literal["version", "month", "cell", "ledger"]
 """What one write replaces: a data version (insert-only), a month, a (month, strategy), or nothing."""
@@ -19,6 +22,17 @@ MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
 STRATEGY_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,79}$"
 TICKER_PATTERN = r"^[A-Z0-9^][A-Z0-9.^_=-]{0,31}$"
 VERSION_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])-[0-9a-f]{12}$"
+
+
+
+def check_version(data_version_id: str) -> str:
+    """`data_version_id` itself if it is one: it may then stand in SQL and in paths."""
+    if not re.fullmatch(VERSION_PATTERN, data_version_id):
+        raise FactorLabError(
+            "that is no data version", got=repr(data_version_id), expected="as in 2024-05-1f0c9b2a77e4"
+        )
+    return data_version_id
+
 
 SQL_TYPES = {"string": "VARCHAR", "float": "DOUBLE", "int": "BIGINT", "bool": "BOOLEAN"}
 SQL_TYPES |= {"date": "DATE", "timestamp": "TIMESTAMP"}

@@ -1,0 +1,64 @@
+"""What makes an experiment that experiment: code version, git state and the experiment id.
+
+Belongs here: hashes that name a computation. Does not: the store, or computing anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from factorlab_assets.settings import PROJECT_ROOT
+
+PACKAGE = Path(__file__).resolve().parent
+NUMERICAL_LIBRARIES = ("duckdb", "exchange-calendars", "numpy", "pandas", "pyarrow")
+"""Locked libraries whose version can move a number."""
+
+
+@cache
+def code_version() -> str:
+    """16 hex digits over the source that computes and the numerical libraries' versions.
+
+    The source is `core/`, `strategy.py` and `schemas.py` (SQL included). Docs, reports, sources and
+    the Dagster layer are left out: they move no number of a given data version.
+    """
+    sources = [*(PACKAGE / "core").rglob("*.py"), PACKAGE / "strategy.py", PACKAGE / "schemas.py"]
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    for library in NUMERICAL_LIBRARIES:
+        digest.update(f"{library}=={importlib.metadata.version(library)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def git_commit() -> str:
+    """The checked-out commit, '+dirty' where the tree was not clean, 'unknown' outside git."""
+    try:
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        return commit + ("+dirty" if _git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PROJECT_ROOT), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout.strip()
+
+
+def experiment_id(config_hash: str, data_version_id: str, code: str) -> str:
+    """16 hex digits naming one configuration on one data version by one code version.
+
+    Examples
+    --------
+    >>> experiment_id("44db", "2024-05-1f0c9b2a77e4", "c0de") == experiment_id(
+    ...     "44db", "2024-05-1f0c9b2a77e4", "c0de"
+    ... )
+    True
+    """
+    return hashlib.sha256(f"{config_hash}|{data_version_id}|{code}".encode()).hexdigest()[:16]
