@@ -180,16 +180,17 @@ def _coverage(fetched: Fetched) -> Verdict:
 
 def version_bars(data_version_id: str) -> str:
     """SQL relation expression: the bars of one data version."""
-    return _of_version("raw_prices", data_version_id)
+    return version_rows("raw_prices", data_version_id)
 
 
 def version_distributions(version: Version) -> str | None:
     """SQL relation expression: the distributions of one data version, None where it has none."""
     if version.price_basis != "total_return":
         return None
-    return _of_version("distributions", version.data_version_id)
+    return version_rows("distributions", version.data_version_id)
 
 
-def _of_version(table: str, data_version_id: str) -> str:
+def version_rows(table: str, data_version_id: str) -> str:
+    """SQL relation expression: one data version's rows of a table that is kept per version."""
     schemas.check_version(data_version_id)
     return f"(SELECT * FROM {table} WHERE data_version_id = '{data_version_id}')"  # noqa: S608

@@ -1,0 +1,1 @@
+"""The Dagster layer: assets, partitions, IO, checks, jobs and automation."""

@@ -1,0 +1,178 @@
+"""When things run by themselves: the monthly refresh, the drop folder, new strategies, new data.
+
+Belongs here: schedules and sensors; each skips with a reason rather than waiting for the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from factorlab_assets import schemas, strategy
+from factorlab_assets.assets import jobs, partitions
+from factorlab_assets.assets.io import StoreResource
+from factorlab_assets.core import calendar, factors
+from factorlab_assets.errors import FactorLabError, StoreBusyError
+from factorlab_assets.settings import Settings
+from factorlab_assets.sources import stooq_files
+from factorlab_assets.store import Store
+
+
+def _impatient(store: StoreResource) -> Store:
+    """The store, refusing at once where it is locked: a sensor skips instead of waiting."""
+    return Store(store.store.path, lock_timeout_s=0)
+
+
+@dg.schedule(
+    job=jobs.market,
+    cron_schedule="0 20 * * 1-5",
+    execution_timezone="America/New_York",
+    description="Each weekday evening: ingest the month just closed unless that is done.",
+)
+def monthly_refresh(
+    context: dg.ScheduleEvaluationContext,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> dg.RunRequest | dg.SkipReason:
+    """Request the month just closed on the first session after it, and again until it is there."""
+    month = calendar.last_closed_month(context.scheduled_execution_time.date())
+    if settings.source == "stooq-files":
+        return dg.SkipReason("the source is stooq-files: put the archive into the drop folder")
+    try:
+        current = _impatient(store).current_version(month)
+    except StoreBusyError as error:
+        return dg.SkipReason(str(error))
+    if current is not None:
+        return dg.SkipReason(f"{month} is there: {current.data_version_id}")
+    return dg.RunRequest(partition_key=month)
+
+
+@dg.sensor(
+    job=jobs.market,
+    minimum_interval_seconds=60,
+    description="Ingest each archive that appears in the drop folder, once.",
+)
+def drop_folder(
+    context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request a run per new file, once its size has stood still from one tick to the next.
+
+    The cursor keeps what each file looked like, and whether it was dealt with; the run key is the
+    content, so that a file copied again under another name is not ingested again.
+    """
+    folder = settings.drop_path
+    seen: dict[str, dict[str, Any]] = json.loads(context.cursor or "{}")
+    now: dict[str, dict[str, Any]] = {}
+    settled = []
+    for path in _dropped(folder):
+        look = _look(path)
+        before = seen.get(path.name, {})
+        unchanged = before.get("look") == look
+        now[path.name] = {"look": look, "done": unchanged}
+        if unchanged and not before["done"]:
+            settled.append(path)
+    context.update_cursor(json.dumps(now))
+    if not settled:
+        yield dg.SkipReason(f"nothing new and complete in {folder}")
+    for path in settled:
+        try:
+            month = stooq_files.latest_month(path)
+        except FactorLabError as error:
+            context.log.error(f"{path.name}: {error}")
+            continue
+        config = {"source": "stooq-files", "path": str(path)}
+        yield dg.RunRequest(
+            run_key=_content_key(path),
+            partition_key=month,
+            run_config={"ops": {"raw_prices": {"config": config}}},
+        )
+
+
+def _dropped(folder: Path) -> list[Path]:
+    """Plain archives directly in the folder; hidden files and links are not looked at."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in {".zip", ".txt", ".csv"}
+        and not path.name.startswith(".")
+        and path.is_file()
+        and not path.is_symlink()
+    )
+
+
+def _look(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _content_key(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    description="Make each new valid strategy file a partition.",
+)
+def strategy_files(
+    context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> dg.SkipReason:
+    """Register new strategy names; files that are not valid are logged with what is wrong."""
+    good, bad = strategy.load_strategies(settings.strategies_path, factors.check)
+    for name, error in bad.items():
+        context.log.error(f"{name}: {error}")
+    new = partitions.register(context.instance, good)
+    return dg.SkipReason(f"registered {', '.join(new)}" if new else "no new strategy file")
+
+
+@dg.sensor(
+    job=jobs.research,
+    minimum_interval_seconds=60,
+    description="Recompute the cells of active strategies whose month has new data.",
+)
+def changed_data(
+    context: dg.SensorEvaluationContext,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request each computed cell of an active strategy that rests on an older data version."""
+    good, _ = strategy.load_strategies(settings.strategies_path, factors.check)
+    active = {name for name, said in good.items() if said.active}
+    try:
+        outdated = outdated_cells(_impatient(store))
+    except StoreBusyError as error:
+        yield dg.SkipReason(str(error))
+        return
+    wanted = {key: version for key, version in outdated.items() if key.split("|")[1] in active}
+    if not wanted:
+        yield dg.SkipReason("every computed cell of an active strategy rests on current data")
+    for key, version in sorted(wanted.items()):
+        yield dg.RunRequest(run_key=f"{version}|{key}", partition_key=key)
+
+
+def outdated_cells(store: Store) -> dict[str, str]:
+    """Computed cells whose month has a newer, ready data version -> that version's id."""
+    ready = {p.partition: p.fingerprint for p in store.partitions(schemas.MONTHLY_RETURNS)}
+    used = dict(
+        zip(*(store.experiments().column(c).to_pylist() for c in ("experiment_id", "data_version_id")))
+    )
+    outdated = {}
+    for cell in store.partitions(schemas.METRICS):
+        month = cell.partition.split("|")[0]
+        current = store.current_version(month)
+        if current is None or ready.get(month) != current.data_version_id:
+            continue
+        if used.get(cell.fingerprint) != current.data_version_id:
+            outdated[cell.partition] = current.data_version_id
+    return outdated
+
+
+schedules = [monthly_refresh]
+sensors = [drop_folder, strategy_files, changed_data]

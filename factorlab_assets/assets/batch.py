@@ -1,0 +1,284 @@
+"""The cells of one run: what each is, what it may read, and what became of it.
+
+Belongs here: everything that the research assets share — resolving cells, gating their inputs,
+writing, the experiment ledger, reporting. Does not: what any one asset computes (`research`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from factorlab_assets import identity, schemas, strategy
+from factorlab_assets.assets import checks, partitions, present
+from factorlab_assets.core import factors
+from factorlab_assets.core.panel import Panel, panel_from_table
+from factorlab_assets.errors import FactorLabError
+from factorlab_assets.settings import Settings
+from factorlab_assets.store import Experiment, Store, Verdict, Version
+
+RESEARCH_TABLES = ("factor_signals", "scores", "weights", "backtest_returns", "daily_returns")
+LAST_TABLE = "metrics"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One strategy on one month's current data version, by the code that runs now."""
+
+    name: str
+    resolved: strategy.Resolved
+    version: Version
+
+    @property
+    def key(self) -> str:
+        return partitions.cell_key(self.version.month, self.name)
+
+    @property
+    def experiment_id(self) -> str:
+        return identity.experiment_id(
+            self.resolved.config_hash, self.version.data_version_id, identity.code_version()
+        )
+
+
+@dataclass
+class Month:
+    """The cells of one month: their market panel, their inputs, and who was dropped and why."""
+
+    version: Version
+    cells: list[Cell]
+    market: Panel
+    store: Store
+    inputs: dict[str, dict[str, pa.Table]]
+    dropped: dict[str, str] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def each(self, compute: Callable[[Cell], T]) -> list[tuple[Cell, T]]:
+        """`compute` of every cell; one that cannot be computed is dropped with the reason."""
+        done = []
+        for cell in self.cells:
+            try:
+                done.append((cell, compute(cell)))
+            except FactorLabError as error:
+                self.dropped[cell.key] = str(error)
+        return done
+
+    def judge(self, cell: Cell, check: str, violations: Sequence[Mapping[str, Any]]) -> None:
+        """Record a blocking check's verdict: it passes where there is no violation."""
+        detail = {"violations": len(violations), "first": list(violations[:5])}
+        self.verdicts.append(Verdict(cell.key, check, not violations, detail))
+
+    def show(self, cell: Cell, **metadata: Any) -> None:
+        self.metadata.setdefault(cell.key, {}).update(metadata)
+
+
+Compute = Callable[[Month], pa.Table]
+
+
+def research_asset(
+    *inputs: str, deps: Sequence[str] = (), kinds: frozenset[str] = frozenset({"numpy"})
+) -> Callable[[Compute], dg.AssetsDefinition]:
+    """An asset of the research group: the function computes all cells of one month at once.
+
+    Parameters
+    ----------
+    inputs : research tables that the function reads, gated by their verdicts and experiment.
+    deps : further upstream assets, read by the function itself or through the market panel.
+    """
+
+    def decorate(compute: Compute) -> dg.AssetsDefinition:
+        table = schemas.TABLES[compute.__name__]
+
+        @dg.asset(
+            name=table.name,
+            group_name="research",
+            description=table.schema.description,
+            kinds={"duckdb", *kinds},
+            owners=present.OWNERS,
+            deps=["monthly_returns", *deps, *inputs],
+            partitions_def=partitions.CELLS,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            metadata={"dagster/column_schema": present.column_schema(table)},
+            check_specs=checks.specs(table, partitions.CELLS),
+            code_version=identity.code_version(),
+        )
+        def asset(
+            context: dg.AssetExecutionContext,
+            store: dg.ResourceParam[Any],
+            settings: dg.ResourceParam[Settings],
+        ) -> Iterator[dg.MaterializeResult[Any]]:
+            run = Run(store.store, settings, table, inputs, context.run_id)
+            stored = run.execute(context.partition_keys, compute)
+            yield from checks.told(context, table, stored)
+
+        return asset
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Run:
+    """One research table, computed for the cells of one Dagster run."""
+
+    store: Store
+    settings: Settings
+    table: schemas.Table
+    inputs: Sequence[str]
+    run_id: str
+
+    def execute(self, keys: Sequence[str], compute: Compute) -> dict[str, checks.Stored]:
+        """Compute and store the cells, month by month; each cell's fate by its key."""
+        files = strategy.load_strategies(self.settings.strategies_path, factors.check)
+        universes = strategy.load_universes(self.settings.universes_path)
+        stored: dict[str, checks.Stored] = {}
+        for month, names in partitions.by_month(keys).items():
+            dropped: dict[str, str] = {}
+            cells = self._cells(month, names, files, universes, dropped)
+            if cells:
+                stored |= self._month(cells, compute, dropped)
+            for key, reason in dropped.items():
+                stored[key] = checks.refused(f"{key}: {reason}", self.table)
+        return stored
+
+    def _cells(
+        self,
+        month: str,
+        names: Sequence[str],
+        files: tuple[Mapping[str, strategy.Strategy], Mapping[str, FactorLabError]],
+        universes: Mapping[str, strategy.Universe],
+        dropped: dict[str, str],
+    ) -> list[Cell]:
+        good, bad = files
+        version = self.store.current_version(month)
+        cells = []
+        for name in names:
+            key = partitions.cell_key(month, name)
+            if version is None:
+                dropped[key] = f"no data version of {month}: factorlab ingest --month {month}"
+            elif f"{name}.yaml" in bad:
+                dropped[key] = str(bad[f"{name}.yaml"])
+            elif name not in good:
+                dropped[key] = f"no strategy file {self.settings.strategies_path / name}.yaml"
+            else:
+                try:
+                    resolved = strategy.resolve(good[name], universes, good)
+                    cells.append(Cell(name, resolved, version))
+                except FactorLabError as error:
+                    dropped[key] = str(error)
+        return cells
+
+    def _month(
+        self, cells: list[Cell], compute: Compute, dropped: dict[str, str]
+    ) -> dict[str, checks.Stored]:
+        experiments = {cell.key: cell.experiment_id for cell in cells}
+        self.store.begin_attempts([_experiment(cell) for cell in cells], self.run_id)
+        month = self._gated(cells, experiments)
+        rows = compute(month)
+        failed = month.dropped
+        good = {key: id_ for key, id_ in experiments.items() if key not in failed}
+        written = self.store.write_partitions(
+            self.table, _with_month(rows, month.version.month), good, month.verdicts
+        )
+        stored = {}
+        by_name = split(rows)
+        for cell in month.cells:
+            if cell.key in failed:
+                continue
+            outcome = written[cell.key]
+            shown = present.rows_metadata(by_name[cell.name]) | _cell_metadata(cell)
+            verdicts = self.store.verdicts(self.table, cell.key, outcome.content_hash)
+            shown |= month.metadata.get(cell.key, {})
+            stored[cell.key] = checks.Stored(outcome.content_hash, verdicts, shown)
+            bad = [v for v in verdicts if not v.passed]
+            if bad:
+                failed[cell.key] = "; ".join(f"{v.check}: {v.detail}" for v in bad)
+        self._close(experiments, stored, failed)
+        dropped |= {key: reason for key, reason in failed.items() if key not in stored}
+        return stored
+
+    def _gated(self, cells: list[Cell], experiments: Mapping[str, str]) -> Month:
+        """The month with the cells whose inputs may be used, and those inputs."""
+        version = cells[0].version
+        fresh = {version.month: version.data_version_id}
+        monthly = self.store.load(schemas.MONTHLY_RETURNS, [version.month], fingerprints=fresh)
+        dropped: dict[str, str] = {}
+        for name in self.inputs:
+            dropped |= self.store.refusals(schemas.TABLES[name], list(experiments), experiments)
+        good = [cell for cell in cells if cell.key not in dropped]
+        keys = {cell.key: cell.experiment_id for cell in good}
+        inputs = {
+            name: split(self.store.load(schemas.TABLES[name], list(keys), fingerprints=keys))
+            for name in (self.inputs if keys else ())
+        }
+        market = panel_from_table(monthly)
+        return Month(version, good, market, self.store, inputs, dropped)
+
+    def _close(
+        self,
+        experiments: Mapping[str, str],
+        stored: Mapping[str, checks.Stored],
+        failed: Mapping[str, str],
+    ) -> None:
+        """Ledger rows of the attempts that ended with this table: failed ones, or all at the last."""
+        ended = [
+            (experiments[key], "failed", f"{self.table.name}: {reason}")
+            for key, reason in failed.items()
+        ]
+        if self.table.name == LAST_TABLE:
+            ended += [
+                (experiments[key], "done", self.store.content_json(key, RESEARCH_TABLES + (LAST_TABLE,)))
+                for key in stored
+                if key not in failed
+            ]
+        if ended:
+            self.store.end_attempts(ended, self.run_id)
+
+
+def split(rows: pa.Table) -> dict[str, pa.Table]:
+    """Rows per strategy; those of one strategy stand together. No copy is made."""
+    if rows.num_rows == 0:
+        return {}
+    names = rows.column("strategy").combine_chunks().dictionary_encode()
+    codes = names.indices.to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    stops = np.append(starts[1:], len(codes))
+    return {
+        names.dictionary[int(codes[start])].as_py(): rows.slice(start, stop - start)
+        for start, stop in zip(starts, stops, strict=True)
+    }
+
+
+def _with_month(rows: pa.Table, month: str) -> pa.Table:
+    return rows.add_column(0, "month", pa.repeat(month, rows.num_rows))
+
+
+def _experiment(cell: Cell) -> Experiment:
+    return Experiment(
+        experiment_id=cell.experiment_id,
+        month=cell.version.month,
+        strategy=cell.name,
+        data_version_id=cell.version.data_version_id,
+        config_hash=cell.resolved.config_hash,
+        code_version=identity.code_version(),
+        config=cell.resolved.config_json,
+        git_commit=identity.git_commit(),
+    )
+
+
+def _cell_metadata(cell: Cell) -> dict[str, Any]:
+    version = cell.version
+    said: dict[str, Any] = {
+        "experiment_id": cell.experiment_id,
+        "data_version": version.data_version_id,
+        "config_hash": cell.resolved.config_hash,
+        "price_basis": version.price_basis,
+    }
+    if version.price_basis == "synthetic":
+        said["SYNTHETIC"] = "computed from invented prices"
+    return said

@@ -1,0 +1,118 @@
+"""Running the jobs in this process, as the `factorlab` command does.
+
+Belongs here: starting runs on the user's Dagster instance. Does not: printing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from factorlab_assets.assets import partitions
+from factorlab_assets.errors import FactorLabError
+from factorlab_assets.settings import Settings
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_DAGSTER_YAML = """\
+# Written by `factorlab init`; yours to change.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+"""
+
+
+def init_home(settings: Settings) -> Path:
+    """Create the Dagster home with its configuration and make it this process's own.
+
+    The instance is opened once under a file lock: several processes opening a new home at the same
+    time would corrupt its SQLite files.
+    """
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with (home / "init.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "dagster.yaml").exists():
+            (home / "dagster.yaml").write_text(_DAGSTER_YAML)
+        dg.DagsterInstance.get()
+    return home
+
+
+def run_market(settings: Settings, month: str, config: dict[str, Any]) -> None:
+    """Run the market stage for one month; `config` is `IngestConfig`'s."""
+    run_config = _QUIET | {"ops": {"raw_prices": {"config": config}}}
+    _execute(settings, "market", partition_key=month, run_config=run_config)
+
+
+def run_research(settings: Settings, month: str, names: Sequence[str]) -> None:
+    """Run the research stage for these strategies of a month, as few runs as their order allows.
+
+    A Dagster run takes a contiguous range of keys, in the order in which they were registered.
+    """
+    instance = dg.DagsterInstance.get()
+    partitions.register(instance, names)
+    failures = []
+    for first, last in _slices(instance.get_dynamic_partitions("strategy"), set(names)):
+        tags = {
+            "dagster/asset_partition_range_start": partitions.cell_key(month, first),
+            "dagster/asset_partition_range_end": partitions.cell_key(month, last),
+        }
+        said: dict[str, Any] = {"tags": tags}
+        if first == last:
+            said = {"partition_key": partitions.cell_key(month, first)}
+        try:
+            _execute(settings, "research", run_config=_QUIET, **said)
+        except FactorLabError as error:
+            failures.append(str(error))
+    if failures:
+        raise FactorLabError("some strategies could not be computed", got=" | ".join(failures))
+
+
+def _slices(keys: Sequence[str], wanted: set[str]) -> list[tuple[str, str]]:
+    """Contiguous runs of `wanted` within `keys`, as (first, last).
+
+    >>> _slices(["a", "b", "c", "d"], {"a", "b", "d"})
+    [('a', 'b'), ('d', 'd')]
+    """
+    slices: list[tuple[str, str]] = []
+    previous = ""
+    for key in keys:
+        if key in wanted:
+            extends = bool(slices) and slices[-1][1] == previous
+            slices[-1:] = [(slices[-1][0], key)] if extends else [*slices[-1:], (key, key)]
+        previous = key
+    return slices
+
+
+def _execute(settings: Settings, job: str, **said: Any) -> None:
+    from factorlab_assets.definitions import build_definitions
+
+    definition = build_definitions(settings).resolve_job_def(job)
+    result = definition.execute_in_process(
+        instance=dg.DagsterInstance.get(), raise_on_error=False, **said
+    )
+    if not result.success:
+        failed = [e for e in result.all_events if e.is_step_failure]
+        reasons = dict.fromkeys(_reason(event) for event in failed)
+        raise FactorLabError(
+            f"the {job} run failed",
+            where=", ".join(dict.fromkeys(str(e.step_key) for e in failed)) or job,
+            got=" | ".join(reasons) or "a failed blocking check",
+            do="see the run in `factorlab ui`",
+        )
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip() if error else "unknown"

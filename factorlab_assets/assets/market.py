@@ -1,0 +1,222 @@
+"""The market assets: strategy files, bars, their quality, monthly returns.
+
+Belongs here: group `market`. Does not: anything that depends on a strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from factorlab_assets import identity, ingest, schemas, strategy
+from factorlab_assets.assets import checks, partitions, present
+from factorlab_assets.assets.io import StoreResource
+from factorlab_assets.core import factors, quality, returns
+from factorlab_assets.errors import FactorLabError
+from factorlab_assets.reports import charts
+from factorlab_assets.settings import Settings, SourceName
+from factorlab_assets.store import Store, Verdict, Version
+
+Result = Iterator[dg.MaterializeResult]
+
+
+class IngestConfig(dg.Config):
+    """What this ingest does differently from the settings; empty = as the settings say."""
+
+    source: str = ""
+    path: str = ""
+    distributions: str = ""
+    universe: str = ""
+    replace_source: bool = False
+
+    def applied_to(self, settings: Settings) -> Settings:
+        said = {
+            "source": self.source,
+            "source_path": self.path,
+            "distributions_path": self.distributions,
+            "universe": self.universe,
+        }
+        return Settings.model_validate(
+            settings.model_dump() | {name: value for name, value in said.items() if value}
+        )
+
+
+@dg.asset(
+    group_name="market",
+    description="Every valid strategy file; materializing it registers the strategy partitions.",
+    kinds={"yaml"},
+    owners=present.OWNERS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def strategies(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult[Any]:
+    """Read the strategy files, register the names of the valid ones, show the rest with reasons."""
+    good, bad = strategy.load_strategies(settings.strategies_path, factors.check)
+    new = partitions.register(context.instance, good)
+    for name, error in bad.items():
+        context.log.error(f"{name}: {error}")
+    rows = pa.table(
+        {
+            "strategy": list(good),
+            "active": [s.active for s in good.values()],
+            "description": [s.description.strip() for s in good.values()],
+        }
+    )
+    return dg.MaterializeResult(
+        metadata=present.rows_metadata(rows)
+        | {"registered_now": new, "not_valid": {name: str(error) for name, error in bad.items()}}
+    )
+
+
+def _market_asset(name: str, **said: Any) -> Any:
+    table = schemas.TABLES[name]
+    return dg.asset(
+        name=name,
+        group_name="market",
+        description=table.schema.description,
+        kinds={"duckdb", *said.pop("kinds", set())},
+        owners=present.OWNERS,
+        partitions_def=partitions.MONTHS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        metadata={"dagster/column_schema": present.column_schema(table)},
+        check_specs=checks.specs(table, partitions.MONTHS),
+        **said,
+    )
+
+
+@_market_asset("raw_prices", kinds={"csv"})
+def raw_prices(
+    context: dg.AssetExecutionContext,
+    config: IngestConfig,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> Result:
+    """Ingest each month of the run from the configured source."""
+
+    def one(month: str) -> checks.Stored:
+        said = config.applied_to(settings)
+        done = ingest.ingest(store.store, said, month, replace_source=config.replace_source)
+        for note in done.fetched.notes:
+            context.log.warning(note)
+        return _stored_prices(store.store, done)
+
+    yield from checks.report(context, schemas.RAW_PRICES, one)
+
+
+def _stored_prices(store: Store, done: ingest.Ingested) -> checks.Stored:
+    version = done.version
+    with store.read() as con:
+        bars = ingest.version_bars(version.data_version_id)
+        last = con.execute(
+            f"SELECT * FROM {bars} WHERE date = ? ORDER BY ticker LIMIT {present.PREVIEW_ROWS}",
+            [version.last_date],
+        ).to_arrow_table()
+    metadata = present.rows_metadata(last) | _version_metadata(version)
+    metadata |= {
+        "dagster/row_count": version.n_rows,
+        "tickers": version.n_tickers,
+        "rows_kept_out": sum(r.n_rows for r in done.fetched.rejections),
+        "observed_at": str(version.observed_at),
+    }
+    verdicts = store.verdicts(schemas.RAW_PRICES, version.data_version_id)
+    return checks.Stored(version.content_hash, verdicts, metadata)
+
+
+def _version_metadata(version: Version) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "data_version": version.data_version_id,
+        "source": version.source,
+        "price_basis": version.price_basis,
+        "date_range": f"{version.first_date} … {version.last_date}",
+        "backfilled": version.is_backfilled,
+        "survivors": version.is_survivors,
+    }
+    if version.price_basis == "synthetic":
+        said["SYNTHETIC"] = "invented prices: not a market's"
+    return said
+
+
+@_market_asset("price_quality", deps=["raw_prices"])
+def price_quality(context: dg.AssetExecutionContext, store: StoreResource) -> Result:
+    """Coverage, gaps and rejected rows of every ticker of the month's current version."""
+
+    def one(month: str) -> checks.Stored:
+        version = _current(store.store, month)
+        version_id = version.data_version_id
+        with store.store.read() as con:
+            rows = quality.price_quality(
+                con,
+                ingest.version_bars(version_id),
+                ingest.version_rows("coverage", version_id),
+                ingest.version_rows("rejected_rows", version_id),
+                month,
+            )
+        rows = rows.append_column("price_basis", pa.array([version.price_basis] * len(rows)))
+        spans = [rows.column(name).to_pylist() for name in ("ticker", "first_date", "last_date")]
+        picture = charts.coverage(
+            *spans, title="First to last bar", basis=version.price_basis
+        )
+        extra = {"spans": present.picture(picture, "which tickers span which years")}
+        return _write_month(store.store, schemas.PRICE_QUALITY, rows, version, extra)
+
+    yield from checks.report(context, schemas.PRICE_QUALITY, one)
+
+
+@_market_asset("monthly_returns", deps=["raw_prices"], code_version=identity.code_version())
+def monthly_returns(context: dg.AssetExecutionContext, store: StoreResource) -> Result:
+    """Month-end prices and returns of every ticker of the month's current version."""
+
+    def one(month: str) -> checks.Stored:
+        version = _current(store.store, month)
+        with store.store.read() as con:
+            rows = returns.monthly_returns(
+                con,
+                ingest.version_bars(version.data_version_id),
+                ingest.version_distributions(version),
+                month,
+            )
+        late = sum(n > 0 for n in rows.column("sessions_stale").to_pylist())
+        extra = {"ticker_months_ending_early": late}
+        return _write_month(store.store, schemas.MONTHLY_RETURNS, rows, version, extra)
+
+    yield from checks.report(context, schemas.MONTHLY_RETURNS, one)
+
+
+def _current(store: Store, month: str) -> Version:
+    version = store.current_version(month)
+    if version is None:
+        raise FactorLabError(
+            "no prices for that month",
+            where=f"database, month {month}",
+            got="no data version",
+            expected="an ingested month",
+            do=f"factorlab ingest --month {month}, or materialize raw_prices for it",
+        )
+    for reason in store.refusals(schemas.RAW_PRICES, [version.data_version_id]).values():
+        raise FactorLabError("the month's prices are not to be used", where=month, got=reason)
+    return version
+
+
+def _write_month(
+    store: Store,
+    table: schemas.Table,
+    rows: pa.Table,
+    version: Version,
+    extra: Mapping[str, Any],
+) -> checks.Stored:
+    n = rows.num_rows
+    for position, (name, value) in enumerate(
+        (("month", version.month), ("data_version_id", version.data_version_id))
+    ):
+        rows = rows.add_column(position, name, pa.array([value] * n, pa.string()))
+    written = store.write_partitions(table, rows, {version.month: version.data_version_id}, [])
+    metadata = present.rows_metadata(rows) | _version_metadata(version) | dict(extra)
+    verdicts: list[Verdict] = store.verdicts(table, version.month)
+    return checks.Stored(written[version.month].content_hash, verdicts, metadata)
+
+
+ASSETS = [strategies, raw_prices, price_quality, monthly_returns]

@@ -1,0 +1,42 @@
+"""The two partition dimensions: the month and the strategy.
+
+Belongs here: partition definitions, keys and the registration of strategy names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+
+import dagster as dg
+
+from factorlab_assets import strategy
+
+FIRST_MONTH = "2000-01"
+
+MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m")
+STRATEGIES = dg.DynamicPartitionsDefinition(name="strategy")
+CELLS = dg.MultiPartitionsDefinition({"month": MONTHS, "strategy": STRATEGIES})
+
+
+def cell_key(month: str, name: str) -> str:
+    """'2024-05|trend_12m', as Dagster spells a multi-partition key."""
+    return f"{month}|{name}"
+
+
+def by_month(keys: Iterable[str]) -> Mapping[str, list[str]]:
+    """Cell keys as month -> strategy names, both sorted."""
+    pairs = sorted(tuple(key.split("|", 1)) for key in keys)
+    return {month: [name for _, name in of] for month, of in groupby(pairs, lambda pair: pair[0])}
+
+
+def register(instance: dg.DagsterInstance, names: Iterable[str]) -> list[str]:
+    """Make strategy names partition keys; returns those that are new.
+
+    Every name is validated first: Dagster itself accepts anything, '../x' included.
+    """
+    known = set(instance.get_dynamic_partitions("strategy"))
+    new = sorted(strategy.check_name(name) for name in set(names) - known)
+    if new:
+        instance.add_dynamic_partitions("strategy", new)
+    return new

@@ -1,0 +1,357 @@
+"""The `factorlab` command: set up, ingest, run, look, verify.
+
+Belongs here: arguments, tables, exit codes. Does not: anything that another program would import.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from factorlab_assets.core import calendar, factors
+from factorlab_assets.errors import FactorLabError
+from factorlab_assets.settings import Settings
+
+app = typer.Typer(
+    help="From daily closes to factor portfolios that can be believed.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out = Console(highlight=False)
+Month = Annotated[str, typer.Option(help="calendar month, as in 2024-05")]
+Demo = Annotated[bool, typer.Option(help="the demo's own database instead of yours")]
+
+DEMO_MONTH = "2024-05"
+MARKET_STEPS, RESEARCH_STEPS = 4, 6
+
+
+def main() -> None:
+    """Run the command; a FactorLabError becomes one paragraph and exit code 1."""
+    try:
+        app()
+    except FactorLabError as error:
+        Console(stderr=True, highlight=False).print(f"[red]Error:[/red] {_plain(error)}")
+        sys.exit(1)
+
+
+def _plain(text: object) -> str:
+    """Text from outside, so that rich reads no markup in it."""
+    return str(text).replace("[", r"\[")
+
+
+def _settings(demo: bool = False) -> Settings:
+    if demo:
+        return Settings(data_dir=Path("data/demo"), database=None, source="synthetic")
+    return Settings()
+
+
+@app.command()
+def init() -> None:
+    """Create the Dagster home and a .env that plain `dagster` commands read."""
+    from factorlab_assets.assets import launch
+
+    settings = _settings()
+    home = launch.init_home(settings)
+    env = settings.root / ".env"
+    lines = env.read_text().splitlines() if env.exists() else []
+    if not any(line.startswith("DAGSTER_HOME=") for line in lines):
+        env.write_text("\n".join([*lines, f"DAGSTER_HOME={home}", ""]))
+    out.print(f"Dagster home  {home}\nsettings      {env}\ndatabase      {settings.database_path}")
+
+
+@app.command()
+def ingest(
+    month: Month,
+    source: Annotated[str, typer.Option(help="synthetic, stooq-files or stooq-http")] = "",
+    path: Annotated[Path | None, typer.Option(help="archive, folder or file")] = None,
+    distributions: Annotated[Path | None, typer.Option(help="CSV: ticker, ex_date, amount")] = None,
+    universe: Annotated[str, typer.Option(help="a named universe, or all")] = "",
+    replace_source: Annotated[bool, typer.Option(help="let another source take over")] = False,
+) -> None:
+    """Store one month's data version and compute its quality and monthly returns."""
+    from factorlab_assets.assets import launch
+
+    settings = _settings()
+    calendar.month_end(month)
+    launch.init_home(settings)
+    config = {
+        "source": source,
+        "path": str(path.absolute()) if path else "",
+        "distributions": str(distributions.absolute()) if distributions else "",
+        "universe": universe,
+        "replace_source": replace_source,
+    }
+    with _progress(f"market {month}", MARKET_STEPS):
+        launch.run_market(settings, month, config)
+    _show_versions(settings, month)
+
+
+@app.command()
+def run(
+    month: Month,
+    strategy: Annotated[list[str] | None, typer.Option(help="a strategy; repeatable")] = None,
+    every: Annotated[bool, typer.Option("--all", help="every valid strategy file")] = False,
+) -> None:
+    """Compute strategies on a month's current data and print their metrics."""
+    _run(_settings(), month, strategy or [], every)
+
+
+@app.command()
+def demo() -> None:
+    """Ingest invented prices into the demo's own database and run every shipped strategy."""
+    from factorlab_assets.assets import launch
+
+    settings = _settings(demo=True)
+    launch.init_home(settings)
+    with _progress(f"market {DEMO_MONTH}", MARKET_STEPS):
+        launch.run_market(settings, DEMO_MONTH, {"source": "synthetic"})
+    _run(settings, DEMO_MONTH, [], every=True)
+    out.print(
+        f"\ndatabase      {settings.database_path}\nDagster home  {settings.dagster_home}"
+        "\nlook          factorlab ui --demo\n[yellow]SYNTHETIC: invented prices.[/yellow]"
+    )
+
+
+def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
+    from factorlab_assets.assets import launch
+
+    good, bad = _strategy_files(settings)
+    for name, error in bad.items():
+        out.print(f"[yellow]left out {_plain(name)}:[/yellow] {_plain(error)}")
+    if every == bool(names):
+        raise FactorLabError("say --strategy NAME or --all", got="both" if every else "neither")
+    for name in names:
+        if f"{name}.yaml" in bad:
+            raise bad[f"{name}.yaml"]
+        if name not in good:
+            raise FactorLabError(
+                "unknown strategy",
+                got=repr(name),
+                expected=", ".join(good) or "a file",
+                do=f"add {name}.yaml to {settings.strategies_path}, or correct the name",
+            )
+    launch.init_home(settings)
+    if _store(settings).current_version(month) is None:
+        raise FactorLabError(
+            "no prices for that month",
+            where=settings.database_path,
+            got=month,
+            expected="an ingested month (see `factorlab versions`)",
+            do=f"factorlab ingest --month {month} …",
+        )
+    chosen = sorted(set(names)) or list(good)
+    try:
+        with _progress(f"research {month}", RESEARCH_STEPS):
+            launch.run_research(settings, month, chosen)
+    finally:
+        _show_metrics(settings, month, chosen)
+
+
+@app.command()
+def ui(
+    demo: Demo = False, port: Annotated[int, typer.Option(help="where it listens")] = 3000
+) -> None:
+    """Open the Dagster web UI with its daemon on this machine."""
+    from factorlab_assets.assets import launch
+
+    settings = _settings(demo)
+    launch.init_home(settings)
+    environment = dict(os.environ)
+    if demo:
+        environment |= {
+            "FACTORLAB_DATA_DIR": str(settings.path(settings.data_dir)),
+            "FACTORLAB_DATABASE": str(settings.database_path),
+            "FACTORLAB_SOURCE": "synthetic",
+        }
+    command = [str(Path(sys.executable).with_name("dagster")), "dev", "--port", str(port)]
+    sys.exit(subprocess.call(command, cwd=settings.root, env=environment))  # noqa: S603
+
+
+@app.command()
+def versions(demo: Demo = False) -> None:
+    """List every data version: source, span, basis, and which one each month points at."""
+    _show_versions(_settings(demo), None)
+
+
+@app.command()
+def strategies() -> None:
+    """List the strategy files, and what is wrong with those that are not valid."""
+    settings = _settings()
+    good, bad = _strategy_files(settings)
+    table = _table("strategy", "universe", "factors", "portfolio", "benchmark", "what it is")
+    for name, said in good.items():
+        universe = said.universe if isinstance(said.universe, str) else ", ".join(said.universe)
+        used = "\n".join(factors.label(f.name, f.params, f.delay) for f in said.factors) or "none"
+        form = f"{said.portfolio.type}\n{said.portfolio.weighting}"
+        what = said.description.strip().splitlines()[0]
+        table.add_row(*map(_plain, (name, universe, used, form, said.benchmark, what)))
+    out.print(table)
+    for name, error in bad.items():
+        out.print(f"[red]not valid[/red] {_plain(name)}: {_plain(error)}")
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command("factors")
+def list_factors() -> None:
+    """List the factors: parameters, defaults, ranges, paper, timing."""
+    for spec in factors.REGISTRY.values():
+        defaults = factors.check(spec.name, {})
+        out.print(f"\n[bold]{spec.name}[/bold]  {_plain(spec.summary)}")
+        out.print(f"  formula  {_plain(spec.formula)}")
+        for param in spec.params:
+            out.print(f"  {param.name}  {_plain(param.meaning)}: {_plain(param.described)}")
+        window = factors.window(spec.name, defaults, spec.delay)
+        out.print(f"  timing   delay {spec.delay}, window {_plain(window)} at the defaults")
+        out.print(f"  paper    {_plain(spec.paper)}, doi:{_plain(spec.doi)}")
+
+
+@app.command()
+def verify(
+    experiment_id: Annotated[str, typer.Argument(help="as `factorlab experiments` lists it")],
+    demo: Demo = False,
+) -> None:
+    """Recompute an experiment from its stored data and configuration and compare every table."""
+    from factorlab_assets import verify as recompute
+
+    found = recompute.verify(_store(_settings(demo)), experiment_id)
+    out.print(_plain(found.told))
+    if not found.identical:
+        raise typer.Exit(1)
+
+
+@app.command()
+def experiments(demo: Demo = False) -> None:
+    """List every attempt of every experiment, newest last."""
+    table = _table("experiment", "month", "strategy", "data version", "code", "try", "status")
+    for row in _store(_settings(demo)).experiments().to_pylist():
+        cells = [row["experiment_id"], row["month"], row["strategy"], row["data_version_id"]]
+        cells += [row["code_version"], row["attempt"], row["status"]]
+        table.add_row(*map(_plain, cells))
+    out.print(table)
+
+
+@app.command()
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="do it, not only say it")] = False,
+) -> None:
+    """Drop data versions that no month points at and no experiment rests on."""
+    dropped = _store(_settings()).prune(dry_run=not yes)
+    verb = "dropped" if yes else "would drop (say --yes)"
+    out.print(f"{verb}: {', '.join(dropped) or 'nothing'}")
+
+
+def _store(settings: Settings) -> Any:
+    from factorlab_assets.store import Store
+
+    return Store(settings.database_path, lock_timeout_s=settings.lock_timeout_s)
+
+
+def _strategy_files(settings: Settings) -> tuple[dict[str, Any], dict[str, FactorLabError]]:
+    from factorlab_assets import strategy
+
+    return strategy.load_strategies(settings.strategies_path, factors.check)
+
+
+def _table(*columns: str, numbers: int = 0) -> Table:
+    """A plain table whose last `numbers` columns are aligned right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        right = i >= len(columns) - numbers
+        table.add_column(column, justify="right" if right else "left", no_wrap=right)
+    return table
+
+
+def _show_versions(settings: Settings, month: str | None) -> None:
+    store = _store(settings)
+    table = _table("month", "data version", "source", "basis", "span", "notes", "tickers", "rows", numbers=2)
+    for version in store.versions():
+        if month not in (None, version.month):
+            continue
+        notes = ["backfilled"] * version.is_backfilled + ["survivors"] * version.is_survivors
+        current = store.current_version(version.month)
+        notes += ["current"] * (current is not None and current.seq == version.seq)
+        span = f"{version.first_date} … {version.last_date}"
+        cells = [version.month, version.data_version_id, version.source, version.price_basis]
+        cells += [span, ", ".join(notes), version.n_tickers, version.n_rows]
+        table.add_row(*map(_plain, cells))
+    out.print(table)
+
+
+_PERCENT: Callable[[float], str] = "{:.1%}".format
+_RATIO: Callable[[float], str] = "{:.2f}".format
+_SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
+    "cagr": ("CAGR", _PERCENT),
+    "volatility_ann": ("vol", _PERCENT),
+    "sharpe": ("Sharpe", _RATIO),
+    "max_drawdown": ("max DD", _PERCENT),
+    "max_drawdown_daily": ("daily DD", _PERCENT),
+    "turnover_ann": ("turnover", _RATIO),
+    "cost_drag_ann": ("cost", "{:.2%}".format),
+    "information_ratio": ("IR", _RATIO),
+    "t_excess_equal_vol": ("t(excess)", _RATIO),
+}
+
+
+def _show_metrics(settings: Settings, month: str, names: list[str]) -> None:
+    from factorlab_assets import schemas
+
+    store = _store(settings)
+    keys = [f"{month}|{name}" for name in names]
+    refused = store.refusals(schemas.METRICS, keys)
+    good = [key for key in keys if key not in refused]
+    heads = [head for head, _ in _SHOWN.values()]
+    table = _table("strategy", "basis", "from", "months", *heads, numbers=len(heads) + 1)
+    for row in store.load(schemas.METRICS, good).to_pylist() if good else []:
+        if row["segment"] != "full":
+            continue
+        numbers = [_number(row[name], form) for name, (_, form) in _SHOWN.items()]
+        basis = "SYNTHETIC" if row["price_basis"] == "synthetic" else row["price_basis"]
+        first = f"{row['first_date']:%Y-%m}"
+        table.add_row(row["strategy"], basis, first, str(row["n_months"]), *numbers)
+    out.print(table)
+    for key, reason in refused.items():
+        out.print(f"[yellow]no metrics of {_plain(key)}:[/yellow] {_plain(reason)}")
+
+
+def _number(value: float | None, form: Callable[[float], str]) -> str:
+    return "–" if value is None or value != value else form(value)
+
+
+class _Steps(logging.Handler):
+    """Moves the progress bar when an asset says that it is done."""
+
+    def __init__(self, advance: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._advance = advance
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._advance(record.getMessage())
+
+
+@contextmanager
+def _progress(title: str, steps: int) -> Iterator[None]:
+    columns = (TextColumn("{task.description:<46}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=out) as progress:
+        task = progress.add_task(title, total=steps)
+        handler = _Steps(lambda said: progress.update(task, advance=1, description=f"{title}: {said}"))
+        logger = logging.getLogger("factorlab.progress")
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)

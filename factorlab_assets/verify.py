@@ -1,0 +1,130 @@
+"""Recomputing an experiment from what the store kept, and comparing every table bit for bit.
+
+Belongs here: `factorlab verify`. Does not: recording anything; a verification changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from factorlab_assets import identity, ingest, schemas
+from factorlab_assets.core import research, returns
+from factorlab_assets.core.panel import panel_from_table
+from factorlab_assets.errors import FactorLabError
+from factorlab_assets.store import Store, Version
+from factorlab_assets.strategy import Resolved
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether every table came out the same to the last bit, and the finding in words."""
+
+    identical: bool
+    told: str
+
+
+def verify(store: Store, experiment_id: str) -> Verification:
+    """Recompute a finished experiment and compare it with what its ledger row recorded.
+
+    Raises
+    ------
+    FactorLabError : no such experiment, or it never finished, or its data version is gone.
+    """
+    row = _finished(store, experiment_id)
+    version = store.version(row["data_version_id"])
+    resolved = Resolved.from_config(row["strategy"], json.loads(row["config"]))
+    recorded: dict[str, str] = json.loads(row["detail"])
+    rows = recompute(store, version, resolved, caveats=_caveats(version, resolved))
+    cell = f"{version.month}|{resolved.name}"
+    for name, expected in recorded.items():
+        table = schemas.TABLES[name]
+        if store.content_hash(table, rows[name])[cell] != expected:
+            return Verification(False, _difference(store, row, table, rows[name], cell))
+    same_code = row["code_version"] == identity.code_version()
+    code = "the same code" if same_code else f"other code ({identity.code_version()})"
+    told = (
+        f"identical: {experiment_id} ({cell}) on {version.data_version_id}, recomputed by {code}, "
+        f"agrees to the last bit in {', '.join(recorded)}"
+    )
+    return Verification(True, told)
+
+
+def recompute(
+    store: Store, version: Version, resolved: Resolved, *, caveats: str
+) -> Mapping[str, pa.Table]:
+    """Every research table of one experiment, from the stored bars, as the store would hold it."""
+    bars = ingest.version_bars(version.data_version_id)
+    distributions = ingest.version_distributions(version)
+    with store.read() as con:
+        market = panel_from_table(returns.monthly_returns(con, bars, distributions, version.month))
+        prices = returns.daily_basis(
+            con, bars, distributions, research.tickers(resolved, market), version.last_date
+        )
+    result = research.run(resolved, market, prices)
+    segments = research.measure(
+        resolved,
+        result.backtest,
+        result.daily,
+        price_basis=version.price_basis,
+        caveats=caveats,
+    )
+    name = resolved.name
+    rows = {
+        "factor_signals": research.signals_table([(name, result.signals)]),
+        "scores": research.scores_table([(name, result.score)]),
+        "weights": research.weights_table([(name, result.book)]),
+        "backtest_returns": research.backtest_table([(name, result.backtest)]),
+        "daily_returns": research.daily_table([(name, result.daily)]),
+        "metrics": research.metrics_table([(name, segments)]),
+    }
+    return {
+        table: said.add_column(0, "month", pa.repeat(version.month, said.num_rows))
+        for table, said in rows.items()
+    }
+
+
+def _caveats(version: Version, resolved: Resolved) -> str:
+    survivors = version.is_survivors and resolved.tickers is None
+    return ", ".join(["backfilled"] * version.is_backfilled + ["survivors"] * survivors)
+
+
+def _finished(store: Store, experiment_id: str) -> dict[str, Any]:
+    rows = [r for r in store.experiments().to_pylist() if r["experiment_id"] == experiment_id]
+    done = [r for r in rows if r["status"] == "done"]
+    if not done:
+        raise FactorLabError(
+            "no finished experiment of that id",
+            got=experiment_id,
+            expected="an id that `factorlab experiments` lists as done",
+            do=f"its attempts: {', '.join(r['status'] for r in rows) or 'none'}",
+        )
+    last: dict[str, Any] = done[-1]
+    return last
+
+
+def _difference(
+    store: Store, row: Mapping[str, Any], table: schemas.Table, rows: pa.Table, cell: str
+) -> str:
+    """The first differing row where the store still holds the experiment's own, and what explains it."""
+    code = identity.code_version()
+    why = "the code is the same: a defect in what the numbers depend on"
+    if row["code_version"] != code:
+        why = f"the code changed from {row['code_version']} to {code}"
+    head = f"different: {row['experiment_id']} ({cell}), table {table.name}; {why}"
+    held = {p.partition: p.fingerprint for p in store.partitions(table)}.get(cell)
+    if held != row["experiment_id"]:
+        return f"{head}; the cell has been recomputed since, so the old rows are not there to show"
+    keys = [(name, "ascending") for name in table.primary_key]
+    before = store.load(table, [cell]).sort_by(keys).to_pylist()
+    after = rows.sort_by(keys).to_pylist()
+    for old, new in zip(before, after, strict=False):
+        if old != new:
+            changed = [f"{k}: {old[k]!r} → {new[k]!r}" for k in old if old[k] != new[k]]
+            place = ", ".join(f"{name} {old[name]}" for name in table.primary_key[2:])
+            return f"{head}; first at {place}: {'; '.join(changed)}"
+    return f"{head}; {len(before)} rows stored, {len(after)} recomputed"
