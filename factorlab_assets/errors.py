@@ -14,8 +14,8 @@ class FactorLabError(Exception):
 
     Examples
     --------
-    >>> print(FactorLabError("bad lookback", where="x.yaml: factors[0]", got="0", expected="1 to 120"))
-    bad lookback. Where: x.yaml: factors[0]. Got: 0. Expected: 1 to 120.
+    >>> print(FactorLabError("bad lookback", where="a.yaml: factors[0]", got=0, expected="1 to 9"))
+    bad lookback. Where: a.yaml: factors[0]. Got: 0. Expected: 1 to 9.
     """
 
     def __init__(

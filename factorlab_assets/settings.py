@@ -1,4 +1,4 @@
-"""Where FactorLab reads and writes: paths, source and database, from FACTORLAB_* variables and `.env`.
+"""Where FactorLab reads and writes, from FACTORLAB_* variables and `.env`.
 
 Belongs here: settings and the paths derived from them. Does not: what a strategy decides.
 """
@@ -6,25 +6,44 @@ Belongs here: settings and the paths derived from them. Does not: what a strateg
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from factorlab_assets import parsing
 
 SourceName = Literal["synthetic", "stooq-files", "stooq-http"]
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """Every setting, each read from `FACTORLAB_<NAME>` or `.env`; an argument wins over both."""
+    """Every setting, each read from `FACTORLAB_<NAME>` or `.env`; an argument wins over both.
+
+    Raises
+    ------
+    FactorLabError : a setting has a value that is not allowed.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="FACTORLAB_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="FACTORLAB_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     root: Path = Field(PROJECT_ROOT, description="project root; relative paths start here")
     data_dir: Path = Field(Path("data"), description="database, reports and Dagster home")
-    database: Path | None = Field(None, description="DuckDB file; default DATA_DIR/factorlab.duckdb")
+    database: Path | None = Field(
+        None, description="DuckDB file; default DATA_DIR/factorlab.duckdb"
+    )
     strategies_dir: Path = Field(Path("data/strategies"), description="strategy files")
     universes_file: Path = Field(Path("data/universes.yaml"), description="named universes")
     drop_dir: Path | None = Field(None, description="watched for archives; default DATA_DIR/drop")
@@ -41,9 +60,18 @@ class Settings(BaseSettings):
 
     lock_timeout_s: float = Field(60.0, ge=0, description="how long to wait for the database, s")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _told(cls, said: Any, handler: ModelWrapValidatorHandler[Settings]) -> Settings:
+        try:
+            return handler(said)
+        except ValidationError as error:
+            what, do = "a setting has a value that is not allowed", "correct FACTORLAB_… or .env"
+            raise parsing.explained(error, said, "settings", what, do) from None
+
     def path(self, value: Path) -> Path:
-        """`value` made absolute against the project root."""
-        return value if value.is_absolute() else (self.root / value).resolve()
+        """`value` made absolute against the project root; `~` is the home folder."""
+        return (self.root / value.expanduser()).resolve()
 
     @property
     def database_path(self) -> Path:

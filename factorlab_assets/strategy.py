@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
+from factorlab_assets import parsing
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.schemas import MONTH_PATTERN, STRATEGY_PATTERN, TICKER_PATTERN
 
@@ -24,19 +25,29 @@ CheckFactor = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 """(factor name, given parameters) -> all parameters; raises ValueError with what is allowed."""
 
 Ticker = Annotated[str, Field(pattern=TICKER_PATTERN)]
-Fraction = Annotated[float, Field(gt=0, le=1)]
+Whole = Annotated[int, Strict()]
+"""Strict, because YAML reads yes and on as true, which would count as 1."""
+Number = Annotated[float, Strict()]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(data.keys() - cls.model_fields.keys())):
+            allowed = ", ".join(cls.model_fields)
+            raise ValueError(f"only the keys {allowed}; there is no {', '.join(unknown)}")
+        return data
 
 
 class Winsorize(_Model):
     """Clip each date's cross-section at two quantiles."""
 
     kind: Literal["winsorize"] = "winsorize"
-    lower: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
-    upper: Annotated[float, Field(gt=0.5, le=1)] = 0.95
+    lower: Annotated[Number, Field(ge=0, lt=0.5)] = 0.05
+    upper: Annotated[Number, Field(gt=0.5, le=1)] = 0.95
 
 
 class ZScore(_Model):
@@ -60,9 +71,9 @@ class Factor(_Model):
     name: str
     label: str = ""
     params: dict[str, Any] = {}
-    delay: Annotated[int, Field(ge=0, le=12)]
+    delay: Annotated[Whole, Field(ge=0, le=12)]
     transforms: tuple[Transform, ...] = ()
-    weight: Annotated[float, Field(ge=-100, le=100)] = 1.0
+    weight: Annotated[Number, Field(ge=-100, le=100)] = 1.0
 
     @property
     def key(self) -> str:
@@ -72,11 +83,10 @@ class Factor(_Model):
 class Select(_Model):
     """Who is held: the top k, the top fraction, or all with a score (neither given)."""
 
-    top_k: Annotated[int, Field(ge=1)] | None = None
-    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
-    only_positive: str | None = Field(
-        None, description="factor label whose raw value must be above 0 (below 0 for shorts)"
-    )
+    top_k: Annotated[Whole, Field(ge=1)] | None = None
+    fraction: Annotated[Number, Field(gt=0, le=1)] | None = None
+    only_positive: str | None = None
+    """Factor label whose raw value must be above 0 (below 0 for shorts)."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Select:
@@ -88,36 +98,47 @@ class Select(_Model):
 class Portfolio(_Model):
     """From scores to weights.
 
-    gross is Σ|w| and net Σw of a fully invested book; a long-only book has net = gross.
+    gross is Σ|w| and net Σw of a fully invested book. `fixed_weights` are held as given, so they
+    must keep to gross and max_weight themselves.
     """
 
     type: Literal["long_only", "long_short"] = "long_only"
     select: Select = Select()
     weighting: Literal["equal", "signal", "fixed"] = "equal"
-    fixed_weights: dict[Ticker, float] = {}
-    max_weight: Fraction = 1.0
-    gross: Annotated[float, Field(gt=0, le=10)] = 1.0
-    net: Annotated[float, Field(ge=-10, le=10)] | None = None
-    min_names: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="default: the larger of 2k and half the universe"
-    )
+    fixed_weights: dict[Ticker, Number] = {}
+    max_weight: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    gross: Annotated[Number, Field(gt=0, le=10)] = 1.0
+    net: Annotated[Number, Field(ge=-10, le=10)] | None = None
+    min_names: Annotated[Whole, Field(ge=1)] | None = None
+    """Default: the larger of 2k and half the universe."""
     rebalance_months: Literal[1, 2, 3, 6, 12] = 1
 
     @model_validator(mode="after")
     def _consistent(self) -> Portfolio:
-        if (self.weighting == "fixed") != bool(self.fixed_weights):
+        fixed = self.fixed_weights.values()
+        if (self.weighting == "fixed") != bool(fixed):
             raise ValueError("fixed_weights go with weighting: fixed, and only with it")
-        if self.type == "long_only" and self.net not in (None, self.gross):
-            raise ValueError("a long_only book has net = gross; leave net out")
-        if self.net is not None and abs(self.net) > self.gross:
+        if fixed and (self.select.top_k or self.select.fraction):
+            raise ValueError("fixed_weights say who is held; leave top_k and fraction out")
+        if fixed and self.type == "long_only" and min(fixed) < 0:
+            raise ValueError("the fixed_weights of a long_only book are not below 0")
+        sizes = [abs(weight) for weight in fixed]
+        if math.fsum(sizes) > self.gross + 1e-9 or max(sizes, default=0.0) > self.max_weight:
+            raise ValueError("fixed_weights keep to gross and max_weight; correct one of them")
+        if self.net is not None and self.net != self.target_net:
+            raise ValueError(f"net is {self.target_net:g} in such a book; leave it out")
+        if abs(self.target_net) > self.gross + 1e-9:
             raise ValueError("net is at most gross in size")
         return self
 
     @property
     def target_net(self) -> float:
-        if self.net is not None:
-            return self.net
-        return self.gross if self.type == "long_only" else 0.0
+        """Σw of a fully invested book: free only where a long_short book is built from scores."""
+        if self.weighting == "fixed":
+            return math.fsum(self.fixed_weights.values())
+        if self.type == "long_only":
+            return self.gross
+        return self.net or 0.0
 
 
 class Execution(_Model):
@@ -130,16 +151,16 @@ class Execution(_Model):
 class Costs(_Model):
     """Trading costs in basis points of traded value; carrying costs in decimals per year."""
 
-    tc_bps: Annotated[float, Field(ge=0, le=1000)] = 5.0
-    slippage_bps: Annotated[float, Field(ge=0, le=1000)] = 5.0
-    borrow_ann: Annotated[float, Field(ge=0, le=1)] = 0.0
-    margin_spread_ann: Annotated[float, Field(ge=0, le=1)] = 0.0
+    tc_bps: Annotated[Number, Field(ge=0, le=1000)] = 5.0
+    slippage_bps: Annotated[Number, Field(ge=0, le=1000)] = 5.0
+    borrow_ann: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    margin_spread_ann: Annotated[Number, Field(ge=0, le=1)] = 0.0
 
 
 class Cash(_Model):
     """What cash earns, and what Sharpe ratios are over; decimal per year, compounded."""
 
-    yield_ann: Annotated[float, Field(gt=-1, le=1)] = 0.0
+    yield_ann: Annotated[Number, Field(gt=-1, le=1)] = 0.0
 
     @property
     def monthly(self) -> float:
@@ -151,21 +172,28 @@ class Cash(_Model):
         return f"rf = {self.yield_ann:g}"
 
 
+def _is_benchmark(text: str) -> str:
+    kind, _, name = text.partition(":")
+    pattern, tried = (STRATEGY_PATTERN, name) if kind == "strategy" else (TICKER_PATTERN, text)
+    if text not in ("equal_weight", "60/40") and not re.fullmatch(pattern, tried):
+        raise ValueError("an upper-case ticker, equal_weight, 60/40 or strategy:NAME")
+    return text
+
+
 class Strategy(_Model):
     """The complete configuration of one idea; its name is the file's."""
 
     name: Annotated[str, Field(pattern=STRATEGY_PATTERN)]
     description: Annotated[str, Field(min_length=1)]
-    active: bool = Field(True, description="recomputed by itself when its month's data change")
-    universe: str | tuple[Ticker, ...] = Field(
-        "etf13", description="a named universe, 'all' (every ticker of the version), or tickers"
-    )
+    active: bool = True
+    universe: str | Annotated[tuple[Ticker, ...], Field(min_length=1)] = "etf13"
+    """A named universe, 'all' (every ticker of the version), or tickers."""
     factors: tuple[Factor, ...] = ()
     portfolio: Portfolio = Portfolio()
     execution: Execution = Execution()
     costs: Costs = Costs()
     cash: Cash = Cash()
-    benchmark: Annotated[str, Field(description="ticker, equal_weight, 60/40, strategy:NAME")] = "SPY"
+    benchmark: Annotated[str, AfterValidator(_is_benchmark)] = "SPY"
     in_sample_until: Annotated[str, Field(pattern=MONTH_PATTERN)] | None = None
 
     @model_validator(mode="after")
@@ -176,16 +204,15 @@ class Strategy(_Model):
         wanted = self.portfolio.select.only_positive
         if wanted is not None and wanted not in keys:
             raise ValueError(f"portfolio.select.only_positive names {wanted!r}, not one of {keys}")
-        ranked = self.portfolio.select.top_k or self.portfolio.select.fraction
-        if not keys and (
-            ranked or self.portfolio.weighting == "signal" or self.portfolio.type == "long_short"
-        ):
+        chosen = self.portfolio.select.top_k or self.portfolio.select.fraction
+        by_sign = self.portfolio.type == "long_short" and self.portfolio.weighting != "fixed"
+        if not keys and (chosen or by_sign or self.portfolio.weighting == "signal"):
             raise ValueError("ranking, signal weights and long_short need at least one factor")
         return self
 
 
 class Resolved(_Model):
-    """A strategy with everything that decides its numbers spelled out: defaults, tickers, benchmark.
+    """A strategy with all that decides its numbers spelled out: defaults, tickers, benchmark.
 
     `tickers` is None where every ticker of the version takes part.
     """
@@ -199,13 +226,35 @@ class Resolved(_Model):
     def name(self) -> str:
         return self.strategy.name
 
+    @classmethod
+    def from_config(cls, name: str, config: Mapping[str, Any]) -> Resolved:
+        """The strategy that a recorded `config` came from: same numbers, same `config_hash`.
+
+        Description and asset classes are gone: they decide no number.
+
+        Raises
+        ------
+        FactorLabError : this FactorLab's strategies have other fields.
+        """
+        said = dict(config)
+        tickers, benchmark = said.pop("tickers"), said.pop("benchmark_config", None)
+        said |= {"name": name, "description": "from the ledger", "universe": tickers or "all"}
+        what = "the recorded configuration does not fit this version of FactorLab"
+        do = "check out the commit that the ledger names"
+        strategy = parsing.validated(Strategy, said, f"configuration of {name}", what, do)
+        of = strategy.benchmark.removeprefix("strategy:")
+        other = cls.from_config(of, benchmark) if benchmark else None
+        return cls(strategy=strategy, tickers=tickers, asset_classes={}, benchmark=other)
+
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What the experiment id is made of: names, prose and asset classes left out."""
-        said = self.strategy.model_dump(mode="json", exclude={"name", "description", "active", "universe"})
+        """What the experiment id is made of: name, prose and asset classes left out."""
+        left_out = {"name", "description", "active", "universe"}
+        said = self.strategy.model_dump(mode="json", exclude=left_out)
+        said["portfolio"]["net"] = self.strategy.portfolio.target_net
         said["tickers"] = self.tickers
         if self.benchmark is not None:
-            said["benchmark"] = self.benchmark.config
+            said["benchmark_config"] = self.benchmark.config
         return said
 
     @cached_property
@@ -224,13 +273,16 @@ class Universe(_Model):
     tickers: Annotated[dict[Ticker, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
+_SEE_DOCS = "correct it; docs/strategies.md lists every key, `factorlab factors` every parameter"
+
+
 def check_name(name: str) -> str:
     """`name` itself if it may be a strategy's name (and so a partition key and a file name)."""
     if not re.fullmatch(STRATEGY_PATTERN, name):
         raise FactorLabError(
             "that cannot be a strategy's name",
             got=repr(name),
-            expected="lower-case letters, digits, '_', '-' and '.', at most 80, no leading sign",
+            expected="1 to 80 of a-z, 0-9, '_', '-' and '.', the first a letter or a digit",
             do="rename the file",
         )
     return name
@@ -244,22 +296,22 @@ def load_strategy(path: Path, check_factor: CheckFactor) -> Strategy:
     FactorLabError : the file cannot be read, is not YAML, or says something not allowed; names the
         file, the path in it, the value and what is allowed.
     """
-    data = _read_yaml(path)
-    data["name"] = check_name(path.name.removesuffix(".yaml"))
-    try:
-        strategy = Strategy.model_validate(data)
-    except ValidationError as error:
-        raise _explained(path, error) from None
+    if path.suffix != ".yaml":
+        raise FactorLabError("a strategy file ends in .yaml", where=path, do="rename the file")
+    name = check_name(path.name.removesuffix(".yaml"))
+    strategy = parsing.read_yaml(path, Strategy, _SEE_DOCS, name=name)
     return strategy.model_copy(update={"factors": _checked(path, strategy.factors, check_factor)})
 
 
 def load_strategies(
     folder: Path, check_factor: CheckFactor
 ) -> tuple[dict[str, Strategy], dict[str, FactorLabError]]:
-    """All strategies of a folder by name, and what is wrong with the files that are not valid."""
+    """All strategies of a folder by name, and by file what is wrong with those not valid."""
     good: dict[str, Strategy] = {}
     bad: dict[str, FactorLabError] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    if not folder.is_dir():
+        raise FactorLabError("there is no such folder of strategy files", where=folder)
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         try:
             strategy = load_strategy(path, check_factor)
             good[strategy.name] = strategy
@@ -269,18 +321,15 @@ def load_strategies(
 
 
 def load_universes(path: Path) -> dict[str, Universe]:
-    """The named universes of a file."""
-    data = _read_yaml(path)
-    try:
-        return {str(name): Universe.model_validate(said) for name, said in data.items()}
-    except ValidationError as error:
-        raise _explained(path, error) from None
+    """The named universes of a file; `all` is no name, it means every ticker of a version."""
+    universes = parsing.read_yaml(path, dict[str, Universe], "correct it, or restore the file")
+    if "all" in universes:
+        raise FactorLabError("no universe may be named all: that is every ticker", where=path)
+    return universes
 
 
 def resolve(
-    strategy: Strategy,
-    universes: Mapping[str, Universe],
-    strategies: Mapping[str, Strategy],
+    strategy: Strategy, universes: Mapping[str, Universe], strategies: Mapping[str, Strategy]
 ) -> Resolved:
     """The strategy with its universe and benchmark looked up.
 
@@ -302,9 +351,7 @@ def resolve(
             )
         plain = strategies[other].model_copy(update={"benchmark": "SPY"})
         benchmark = resolve(plain, universes, strategies)
-    return Resolved(
-        strategy=strategy, tickers=tickers, asset_classes=classes, benchmark=benchmark
-    )
+    return Resolved(strategy=strategy, tickers=tickers, asset_classes=classes, benchmark=benchmark)
 
 
 def _universe(
@@ -337,52 +384,13 @@ def _universe(
     return tickers, {ticker: known[ticker] for ticker in tickers if ticker in known}
 
 
-def _checked(
-    path: Path, factors: tuple[Factor, ...], check_factor: CheckFactor
-) -> tuple[Factor, ...]:
+def _checked(path: Path, factors: tuple[Factor, ...], check: CheckFactor) -> tuple[Factor, ...]:
     checked = []
     for i, factor in enumerate(factors):
         try:
-            params = check_factor(factor.name, factor.params)
+            params = check(factor.name, factor.params)
         except ValueError as error:
-            raise FactorLabError(
-                "a factor that cannot be computed", where=f"{path}: factors[{i}]", got=error
-            ) from None
+            what, where = "a factor that cannot be computed", f"{path}: factors[{i}]"
+            raise FactorLabError(what, where=where, got=error, do=_SEE_DOCS) from None
         checked.append(factor.model_copy(update={"params": params}))
     return tuple(checked)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FactorLabError(
-            "the file cannot be read", where=path, got=error.strerror or error
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FactorLabError(
-            "the file is not valid YAML", where=path, got=error, expected="a mapping in UTF-8"
-        ) from None
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise FactorLabError(
-            "the file holds no mapping",
-            where=path,
-            got=type(data).__name__,
-            expected="keys and values, as in data/strategies/trend_12m.yaml",
-        )
-    return data
-
-
-def _explained(path: Path, error: ValidationError) -> FactorLabError:
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    unknown = first["type"] == "extra_forbidden"
-    return FactorLabError(
-        f"the file says something that is not allowed{more}",
-        where=f"{path}: {place or 'top level'}",
-        got="a key that does not exist" if unknown else repr(first["input"])[:200],
-        expected="only documented keys" if unknown else first["msg"],
-        do="correct it; `factorlab strategies --help` and docs/strategies.md list every key",
-    )

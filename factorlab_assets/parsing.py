@@ -1,0 +1,134 @@
+"""From what a user wrote to pydantic types, with errors that name the file and the place in it.
+
+Belongs here: reading YAML, and telling pydantic's complaints as a FactorLabError. Does not: what a
+strategy, a universe or a setting may say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from factorlab_assets.errors import FactorLabError
+
+T = TypeVar("T")
+NOT_ALLOWED = "the file says something that is not allowed"
+
+
+def read_yaml(path: Path, kind: type[T], do: str, **given: object) -> T:
+    """The file's mapping as a `kind`; `given` are keys that the file must not set itself.
+
+    Raises
+    ------
+    FactorLabError : the file cannot be read, is not YAML, holds no mapping, or says something that
+        `kind` does not allow; `do` is what it tells the user to do about that.
+    """
+    said = _mapping(path)
+    for key in given.keys() & said.keys():
+        raise FactorLabError(NOT_ALLOWED, where=f"{path}: {key}", expected="no such key", do=do)
+    return validated(kind, given | said, path, NOT_ALLOWED, do)
+
+
+def validated(kind: type[T], said: object, origin: object, what: str, do: str) -> T:
+    """What was `said` at `origin` as a `kind`.
+
+    Raises
+    ------
+    FactorLabError : `what` went wrong, and where in it.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(said)
+    except ValidationError as error:
+        raise explained(error, said, origin, what, do) from None
+
+
+def explained(
+    error: ValidationError, said: object, origin: object, what: str, do: str
+) -> FactorLabError:
+    """pydantic's `error` about what was `said` at `origin`, as an error of ours.
+
+    One place is told, the deepest: where a value may take several forms, pydantic complains about
+    every one of them, and the deepest complaint is about the form that was meant.
+    """
+    problems: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for problem in error.errors(include_url=False):
+        place = _place(said, problem["loc"], is_missing=problem["type"] == "missing")
+        problems.setdefault(place, []).append(problem)
+    place = max(problems, key=len)
+    wanted = dict.fromkeys(_wanted(problem) for problem in problems[place])
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    others = f" (and in {len(problems) - 1} other places)" if len(problems) > 1 else ""
+    return FactorLabError(
+        what + others,
+        where=f"{origin}: {path.lstrip('.') or 'top level'}",
+        got=_got(problems[place][0]),
+        expected=" or ".join(wanted),
+        do=do,
+    )
+
+
+def _place(said: object, loc: Sequence[int | str], *, is_missing: bool) -> tuple[int | str, ...]:
+    """`loc` without the union members' names, which pydantic puts between the steps into `said`."""
+    place: list[int | str] = []
+    for step in loc:
+        known = range(len(said)) if isinstance(said, list | tuple) else said
+        if isinstance(known, range | dict) and step in known:
+            said = said[step]  # type: ignore[index]  # known are its indices or keys
+            place.append(step)
+    return (*place, loc[-1]) if is_missing else tuple(place)
+
+
+def _wanted(problem: ErrorDetails) -> str:
+    if problem["type"] == "missing":
+        return "a value"
+    return problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def _got(problem: ErrorDetails) -> str:
+    if problem["type"] == "missing":
+        return "nothing"
+    if isinstance(problem["input"], dict):
+        return ""  # the complaint is about keys, which it names
+    shown = repr(problem["input"])
+    return shown if len(shown) <= 200 else shown[:200] + "…"
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a key given twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                problem = f"the key {key.value} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            said = yaml.load(stream, _OnceLoader)  # noqa: S506  a SafeLoader
+    except OSError as error:
+        reason = error.strerror or error
+        raise FactorLabError("the file cannot be read", where=path, got=reason) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FactorLabError(
+            "the file is not valid YAML", where=path, got=error, expected="a mapping in UTF-8"
+        ) from None
+    if not isinstance(said, dict) or not all(isinstance(key, str) for key in said):
+        raise FactorLabError(
+            "the file holds no mapping",
+            where=path,
+            got="nothing" if said is None else type(said).__name__,
+            expected="keys and values, as in data/strategies/trend_12m.yaml",
+        )
+    return said
