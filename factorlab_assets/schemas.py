@@ -312,6 +312,7 @@ FACTOR_SIGNALS = _table(
         "raw": number("the factor's own value", "factor's unit"),
         "signal": number("after transforms; higher is more attractive", "score", null=True),
     },
+    may_be_empty=True,
 )
 SCORES = _table(
     "scores",

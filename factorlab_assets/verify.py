@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from factorlab_assets import identity, ingest, schemas
-from factorlab_assets.core import research, returns
+from factorlab_assets.core import research, returns, tables
 from factorlab_assets.core.panel import panel_from_table
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.store import Store, Version
@@ -39,7 +39,7 @@ def verify(store: Store, experiment_id: str) -> Verification:
     version = store.version(row["data_version_id"])
     resolved = Resolved.from_config(row["strategy"], json.loads(row["config"]))
     recorded: dict[str, str] = json.loads(row["detail"])
-    rows = recompute(store, version, resolved, caveats=_caveats(version, resolved))
+    rows = recompute(store, version, resolved)
     cell = f"{version.month}|{resolved.name}"
     for name, expected in recorded.items():
         table = schemas.TABLES[name]
@@ -54,16 +54,14 @@ def verify(store: Store, experiment_id: str) -> Verification:
     return Verification(True, told)
 
 
-def recompute(
-    store: Store, version: Version, resolved: Resolved, *, caveats: str
-) -> Mapping[str, pa.Table]:
+def recompute(store: Store, version: Version, resolved: Resolved) -> Mapping[str, pa.Table]:
     """Every research table of one experiment, from the stored bars, as the store would hold it."""
     bars = ingest.version_bars(version.data_version_id)
     distributions = ingest.version_distributions(version)
     with store.read() as con:
         market = panel_from_table(returns.monthly_returns(con, bars, distributions, version.month))
         prices = returns.daily_basis(
-            con, bars, distributions, research.tickers(resolved, market), version.last_date
+            con, bars, distributions, market.tickers.tolist(), version.last_date
         )
     result = research.run(resolved, market, prices)
     segments = research.measure(
@@ -71,26 +69,22 @@ def recompute(
         result.backtest,
         result.daily,
         price_basis=version.price_basis,
-        caveats=caveats,
+        caveats=ingest.caveats(version, resolved),
     )
     name = resolved.name
+    name, panel = resolved.name, result.panel
     rows = {
-        "factor_signals": research.signals_table([(name, result.signals)]),
-        "scores": research.scores_table([(name, result.score)]),
-        "weights": research.weights_table([(name, result.book)]),
-        "backtest_returns": research.backtest_table([(name, result.backtest)]),
-        "daily_returns": research.daily_table([(name, result.daily)]),
-        "metrics": research.metrics_table([(name, segments)]),
+        "factor_signals": tables.signals_table([(name, panel, result.signals)]),
+        "scores": tables.scores_table([(name, panel, result.score)]),
+        "weights": tables.weights_table([(name, panel, result.book)]),
+        "backtest_returns": tables.backtest_table([(name, result.backtest)]),
+        "daily_returns": tables.daily_table([(name, result.daily)]),
+        "metrics": tables.metrics_table([(name, segments)]),
     }
     return {
         table: said.add_column(0, "month", pa.repeat(version.month, said.num_rows))
         for table, said in rows.items()
     }
-
-
-def _caveats(version: Version, resolved: Resolved) -> str:
-    survivors = version.is_survivors and resolved.tickers is None
-    return ", ".join(["backfilled"] * version.is_backfilled + ["survivors"] * survivors)
 
 
 def _finished(store: Store, experiment_id: str) -> dict[str, Any]:

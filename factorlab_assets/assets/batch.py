@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import dagster as dg
-import numpy as np
 import pyarrow as pa
 
 from factorlab_assets import identity, schemas, strategy
 from factorlab_assets.assets import checks, partitions, present
 from factorlab_assets.core import factors
 from factorlab_assets.core.panel import Panel, panel_from_table
+from factorlab_assets.core.tables import by_strategy
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.settings import Settings
 from factorlab_assets.store import Experiment, Store, Verdict, Version
@@ -55,6 +55,7 @@ class Month:
     market: Panel
     store: Store
     inputs: dict[str, dict[str, pa.Table]]
+    empty: dict[str, pa.Table]
     dropped: dict[str, str] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -73,6 +74,11 @@ class Month:
         """Record a blocking check's verdict: it passes where there is no violation."""
         detail = {"violations": len(violations), "first": list(violations[:5])}
         self.verdicts.append(Verdict(cell.key, check, not violations, detail))
+
+    def rows(self, table: str, cell: Cell) -> pa.Table:
+        """An input's rows of one cell; none where it stored none."""
+        of_cell = self.inputs[table]
+        return of_cell[cell.name] if cell.name in of_cell else self.empty[table]
 
     def show(self, cell: Cell, **metadata: Any) -> None:
         self.metadata.setdefault(cell.key, {}).update(metadata)
@@ -186,12 +192,12 @@ class Run:
             self.table, _with_month(rows, month.version.month), good, month.verdicts
         )
         stored = {}
-        by_name = split(rows)
+        by_name = by_strategy(rows)
         for cell in month.cells:
             if cell.key in failed:
                 continue
             outcome = written[cell.key]
-            shown = present.rows_metadata(by_name[cell.name]) | _cell_metadata(cell)
+            shown = present.rows_metadata(by_name.get(cell.name, rows.slice(0, 0))) | _cell_metadata(cell)
             verdicts = self.store.verdicts(self.table, cell.key, outcome.content_hash)
             shown |= month.metadata.get(cell.key, {})
             stored[cell.key] = checks.Stored(outcome.content_hash, verdicts, shown)
@@ -212,12 +218,14 @@ class Run:
             dropped |= self.store.refusals(schemas.TABLES[name], list(experiments), experiments)
         good = [cell for cell in cells if cell.key not in dropped]
         keys = {cell.key: cell.experiment_id for cell in good}
-        inputs = {
-            name: split(self.store.load(schemas.TABLES[name], list(keys), fingerprints=keys))
+        loaded = {
+            name: self.store.load(schemas.TABLES[name], list(keys), fingerprints=keys)
             for name in (self.inputs if keys else ())
         }
+        inputs = {name: by_strategy(rows) for name, rows in loaded.items()}
+        empty = {name: rows.slice(0, 0) for name, rows in loaded.items()}
         market = panel_from_table(monthly)
-        return Month(version, good, market, self.store, inputs, dropped)
+        return Month(version, good, market, self.store, inputs, empty, dropped)
 
     def _close(
         self,
@@ -238,20 +246,6 @@ class Run:
             ]
         if ended:
             self.store.end_attempts(ended, self.run_id)
-
-
-def split(rows: pa.Table) -> dict[str, pa.Table]:
-    """Rows per strategy; those of one strategy stand together. No copy is made."""
-    if rows.num_rows == 0:
-        return {}
-    names = rows.column("strategy").combine_chunks().dictionary_encode()
-    codes = names.indices.to_numpy()
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    stops = np.append(starts[1:], len(codes))
-    return {
-        names.dictionary[int(codes[start])].as_py(): rows.slice(start, stop - start)
-        for start, stop in zip(starts, stops, strict=True)
-    }
 
 
 def _with_month(rows: pa.Table, month: str) -> pa.Table:
