@@ -59,7 +59,7 @@ VOLATILITIES = {
 YEAR = 252
 CASH_RETURN, SHARPE = 0.02, 0.4
 """Mean return per year = CASH_RETURN + SHARPE * volatility."""
-TREND_SHARPE, TREND_MEMORY = 0.6, 0.92
+TREND_SHARPE, TREND_MEMORY = 0.8, 0.92
 """Standard deviation of the drift per unit of volatility; its AR(1) coefficient per month."""
 CALM_SHARE, STORM_MEMORY = 0.4, 0.99
 """Variance is CALM_SHARE + (1 - CALM_SHARE) * x^2, x an AR(1) with this coefficient per day."""

@@ -65,9 +65,9 @@ def daily_returns(prices: pa.Table, ticker: str) -> npt.NDArray[np.float64]:
 
 def test_the_numbers_are_frozen(etfs: pa.Table) -> None:
     # A change here changes every synthetic result ever shown: it needs a line in CHANGELOG.md.
-    assert (etfs.num_rows, fingerprint(etfs)) == (72052, "2d0e8a9829b1d77e")
+    assert (etfs.num_rows, fingerprint(etfs)) == (72052, "570b8371a3c3b39b")
     extras = Synthetic({}, seed=1, extra_tickers=3).fetch(None, dt.date(2010, 12, 31)).prices
-    assert (extras.num_rows, fingerprint(extras)) == (5290, "fce57743dc1bee8d")
+    assert (extras.num_rows, fingerprint(extras)) == (5290, "733aaddb9cb6b9d5")
 
 
 @pytest.mark.parametrize("through", ["1993-02-26", "2006-02-28", "2015-08-31", "2024-04-30"])
@@ -196,9 +196,9 @@ def momentum_sharpes() -> npt.NDArray[np.float64]:
 
 def test_momentum_finds_trends_but_no_money_machine() -> None:
     found = momentum_sharpes()
-    assert 0.25 < found.mean() < 0.8
-    assert found.min() > -0.4
-    assert found.max() < 1.5
+    assert 0.25 < found.mean() < 0.6
+    assert found.min() > -0.2
+    assert found.max() < 1.2
 
 
 def test_without_trends_momentum_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
