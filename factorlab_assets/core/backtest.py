@@ -1,0 +1,143 @@
+"""What a book earned month by month: the lagged returns, turnover, costs and NAV.
+
+Belongs here: the timing law from weights to monthly net returns. Does not: choosing weights
+(`portfolio`), days (`daily`), statistics (`performance`), whose benchmark it is (`research`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from factorlab_assets.core.calendar import Dates
+from factorlab_assets.core.holding import Carry, Legs, drifted, earned, legs, rebalances
+from factorlab_assets.core.panel import Floats, Panel
+from factorlab_assets.core.portfolio import Book
+from factorlab_assets.strategy import Strategy
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """One entry per month, the first being the one after the book's start; decimals.
+
+    Exposures and counts are of the book that earned the row: set at the month-end before.
+    `n_unpriced` counts its names without a price at the row's own date, whose return is not whole
+    yet. `benchmark_return` is NaN where the benchmark has no price. `drawdown` is ≤ 0.
+    """
+
+    dates: Dates
+    gross_return: Floats
+    cost: Floats
+    net_return: Floats
+    rf: Floats
+    turnover: Floats
+    benchmark_return: Floats
+    nav: Floats
+    drawdown: Floats
+    gross_exposure: Floats
+    net_exposure: Floats
+    n_holdings: npt.NDArray[np.int64]
+    n_unpriced: npt.NDArray[np.int64]
+
+    @property
+    def ended(self) -> str:
+        """Why the run stopped early; empty where it did not."""
+        if len(self.nav) == 0 or self.nav[-1] > 0.0:
+            return ""
+        return f"NAV at or below 0 on {self.dates[-1]}"
+
+
+def simulate(strategy: Strategy, book: Book, panel: Panel, benchmark: Floats) -> Backtest:
+    """Row t+1 is what weights row t earned from date t to date t+1.
+
+    gross = Σw·r + (1 − Σw)·rf − max(Σw − 1, 0)·spread − Σ|w⁻|·borrow, the annual rates / 12; a held
+    name's r is between its last known closes, so a month without a bar is 0 and the next bar books
+    P_next/P_last − 1. With trade_at next_close or next_open the drifted old book earns from the
+    close of t to that session, the new one from there (the month's cash return with it):
+    gross = (1 + R_before)(1 + R_after) − 1.
+
+    turnover = Σ|w_t − w_t^drift| (at the trade) or Σ|w_t − w_{t−1}| on dates that trade, else 0;
+    cost = turnover·(tc + slippage)/10 000; net = gross − cost; nav = Π(1 + net). A NAV at or
+    below 0 is the last row.
+
+    Parameters
+    ----------
+    panel : the strategy's universe. benchmark : (T,) return of the month that ends at each date.
+    """
+    rebalanced = rebalances(panel.dates, book.start, strategy.portfolio.rebalance_months)
+    period = legs(panel, rebalanced, strategy.execution.trade_at)
+    carry = Carry.of(strategy)
+    held = book.weights[:-1]
+
+    after = earned(held, period.after, carry)
+    old = at_trade(book, period, after)
+    gross = after if old.earned is None else (1.0 + old.earned) * (1.0 + after) - 1.0
+    before = old.weights
+    if strategy.execution.turnover == "target":
+        before = np.vstack([np.zeros_like(held[:1]), held[:-1]])
+    turnover = np.where(rebalanced[:-1], np.abs(held - before).sum(axis=1), 0.0)
+    cost = turnover * (strategy.costs.tc_bps + strategy.costs.slippage_bps) / 1e4
+    net = gross - cost
+    rows = slice(book.start, _stop(net, book.start))
+    nav = growth(net[rows])
+    return Backtest(
+        dates=panel.dates[1:][rows],
+        gross_return=gross[rows],
+        cost=cost[rows],
+        net_return=net[rows],
+        rf=np.full(len(nav), carry.rf),
+        turnover=turnover[rows],
+        benchmark_return=benchmark[1:][rows],
+        nav=nav,
+        drawdown=drawdown(nav),
+        gross_exposure=np.abs(held[rows]).sum(axis=1),
+        net_exposure=held[rows].sum(axis=1),
+        n_holdings=np.count_nonzero(held[rows], axis=1),
+        n_unpriced=np.count_nonzero(np.isnan(panel.price[1:][rows]) & (held[rows] != 0.0), axis=1),
+    )
+
+
+@dataclass(frozen=True)
+class AtTrade:
+    """The old book when the new weights of row t are traded, (T−1, N), and what it earned since
+    the close of t, (T−1,); None where the trade is at that close."""
+
+    weights: Floats
+    earned: Floats | None
+
+
+def at_trade(book: Book, period: Legs, after: Floats) -> AtTrade:
+    """The book as it drifted up to each trade; `after` is what `period.after` earned it.
+
+    Money waits one session at most for a trade at `next_close` or `next_open`: it earns nothing
+    before it.
+    """
+    held = book.weights[:-1]
+    at_close = np.zeros_like(held)
+    at_close[1:] = drifted(held[:-1], period.after[:-1], after[:-1])
+    if period.before is None:
+        return AtTrade(at_close, None)
+    moved = (at_close * period.before).sum(axis=1)
+    return AtTrade(drifted(at_close, period.before, moved), moved)
+
+
+def growth(returns: Floats) -> Floats:
+    """NAV of returns: 1 before the first entry, then Π(1 + r)."""
+    return np.asarray(np.cumprod(1.0 + returns), dtype=np.float64)
+
+
+def drawdown(nav: Floats) -> Floats:
+    """NAV over its running maximum, less 1; NAV was 1 before the first entry.
+
+    >>> drawdown(np.array([0.9, 1.2, 0.6])).round(12).tolist()
+    [-0.1, 0.0, -0.5]
+    """
+    return np.asarray(nav / np.maximum.accumulate(np.maximum(nav, 1.0)) - 1.0)
+
+
+def _stop(net: Floats, start: int) -> int:
+    """The row after the one that brings NAV to 0 or below, else the end."""
+    ruined = np.flatnonzero(1.0 + net[start:] <= 0.0)
+    return len(net) if ruined.size == 0 else start + int(ruined[0]) + 1

@@ -1,0 +1,105 @@
+"""The monthly book day by day: bought at the trade, held within the month, marked at every close.
+
+Belongs here: daily returns that compound to the monthly ones. Does not: a daily strategy (weights
+change at month-ends only), or reading daily prices (`returns.daily_basis`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from factorlab_assets.core.backtest import Backtest, at_trade, drawdown
+from factorlab_assets.core.calendar import Dates
+from factorlab_assets.core.holding import Carry, carried, earned, legs, rebalances
+from factorlab_assets.core.panel import Floats, Panel
+from factorlab_assets.core.portfolio import Book
+from factorlab_assets.strategy import Strategy
+
+
+@dataclass(frozen=True)
+class DailyPrices:
+    """Daily closes on the panel's basis: (D,) dates and (N,) tickers ascending, (D, N) closes, NaN
+    where a ticker has no bar."""
+
+    dates: Dates
+    tickers: npt.NDArray[np.str_]
+    close: Floats
+
+
+@dataclass(frozen=True)
+class Daily:
+    """One entry per trading day of the backtest's months; decimals."""
+
+    dates: Dates
+    net_return: Floats
+    nav: Floats
+    drawdown: Floats
+
+
+def daily_book(
+    strategy: Strategy, book: Book, panel: Panel, backtest: Backtest, prices: DailyPrices
+) -> Daily:
+    """Each month's value per unit of its starting NAV, at the close of day d = 1 … n:
+
+    V_d = (1 + R_before)·(1 + Σw·(P_d/P_entry − 1) + carry·d/n) − cost, V_0 = 1,
+
+    where P_d is the last close on or before d, P_entry what the weights were bought at, carry the
+    month's cash return and financing, cost booked on the first day. net_return is V_d/V_{d−1} − 1,
+    so that the days of a month compound to its monthly net return exactly (rounding apart).
+
+    The days are those on which any ticker of the panel has a bar, and the month-ends. A value at or
+    below 0 is the last row, though the month may have recovered from it.
+    """
+    days, closes = _days(panel, backtest, prices)
+    rebalanced = rebalances(panel.dates, book.start, strategy.portfolio.rebalance_months)
+    period = legs(panel, rebalanced, strategy.execution.trade_at)
+    carry = Carry.of(strategy)
+    old = at_trade(book, period, earned(book.weights[:-1], period.after, carry))
+
+    rows = slice(book.start, book.start + len(backtest.dates))
+    held = book.weights[:-1][rows]
+    shares = np.where(held == 0.0, 0.0, held / np.where(held == 0.0, 1.0, period.entry[rows]))
+    before = np.zeros(len(held)) if old.earned is None else old.earned[rows]
+    month = np.searchsorted(backtest.dates, days)
+    first = np.searchsorted(month, np.arange(len(held) + 1))
+    day, in_month = np.arange(len(days)) - first[month] + 1, np.diff(first)[month]
+
+    worth = _worth(shares, month, closes) - held.sum(axis=1)[month]
+    worth += carry.earned(held)[month] * (day / in_month)
+    value = (1.0 + before[month]) * (1.0 + worth) - backtest.cost[month]
+    previous = np.where(day == 1, 1.0, np.concatenate([[1.0], value[:-1]]))
+    opening = np.concatenate([[1.0], backtest.nav[:-1]])[month]
+
+    ruined = np.flatnonzero(value <= 0.0)
+    stop = len(days) if ruined.size == 0 else int(ruined[0]) + 1
+    nav = (opening * value)[:stop]
+    return Daily(days[:stop], (value[:stop] / previous[:stop]) - 1.0, nav, drawdown(nav))
+
+
+def _days(panel: Panel, backtest: Backtest, prices: DailyPrices) -> tuple[Dates, Floats]:
+    """The backtest's days, and on each every ticker's last known close, (D, N)."""
+    if len(backtest.dates) == 0:
+        return backtest.dates, np.empty((0, len(panel.tickers)))
+    known = np.isin(panel.tickers, prices.tickers)
+    close = np.full((len(prices.dates), len(panel.tickers)), np.nan)
+    close[:, known] = prices.close[:, np.searchsorted(prices.tickers, panel.tickers[known])]
+    start = panel.dates[np.searchsorted(panel.dates, backtest.dates[0]) - 1]
+    has_bar = np.isfinite(close).any(axis=1)
+    inside = has_bar & (prices.dates > start) & (prices.dates <= backtest.dates[-1])
+    days = np.union1d(prices.dates[inside], backtest.dates)
+    last = np.searchsorted(prices.dates, days, side="right") - 1
+    return days, np.where(last[:, np.newaxis] < 0, np.nan, carried(close)[last])
+
+
+def _worth(shares: Floats, month: npt.NDArray[np.intp], closes: Floats) -> Floats:
+    """Σ shares·close of each day, in blocks that keep 3,000 tickers within memory."""
+    worth = np.empty(len(closes))
+    step = max(1, 2_000_000 // max(closes.shape[1], 1))
+    for low in range(0, len(closes), step):
+        block = slice(low, low + step)
+        held = shares[month[block]]
+        worth[block] = np.where(held == 0.0, 0.0, held * closes[block]).sum(axis=1)
+    return worth
