@@ -18,10 +18,10 @@ from factorlab_assets.errors import FactorLabError
 Partition = Literal["version", "month", "cell", "ledger"]
 """What one write replaces: a data version (insert-only), a month, a (month, strategy), or nothing."""
 
-MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
+MONTH_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 STRATEGY_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,79}$"
 TICKER_PATTERN = r"^[A-Z0-9^][A-Z0-9.^_=-]{0,31}$"
-VERSION_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])-[0-9a-f]{12}$"
+VERSION_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])-[0-9a-f]{12}$"
 
 
 
@@ -89,7 +89,16 @@ def text(description: str, *checks: pa.Check, null: bool = False) -> Any:
 
 
 def matching(description: str, pattern: str) -> Any:
-    return text(description, pa.Check.str_matches(pattern))
+    """A text that is the pattern from end to end (str_matches would let a last newline through)."""
+    return text(
+        description,
+        pa.Check(
+            lambda said: said.str.fullmatch(pattern, na=False),
+            name="full_match",
+            error=f"not of the form {pattern}",
+            statistics={"pattern": pattern},
+        ),
+    )
 
 
 def one_of(description: str, *allowed: str) -> Any:
