@@ -293,7 +293,7 @@ def _bits(seed: int, name: str, count: int) -> npt.NDArray[np.uint64]:
     """The first `count` words of the stream called `name`."""
     # The prefix was picked so that the default seed, 7, is an ordinary world in which no class
     # is lucky or ruined beyond measure.
-    key = hashlib.blake2b(f"factorlab synthetic|{seed}|{name}".encode(), digest_size=16).digest()
+    key = hashlib.blake2b(f"factorlab prices|{seed}|{name}".encode(), digest_size=16).digest()
     bits: npt.NDArray[np.uint64] = np.random.Philox(key=int.from_bytes(key, "little")).random_raw(
         count
     )
