@@ -195,9 +195,13 @@ def _every_file(path: Path, opened: ExitStack) -> list[_File]:
         return [
             _File(member.filename, member.file_size, partial(archive.open, member))
             for member in archive.infolist()
-            if not member.is_dir()
+            if not member.filename.endswith("/")
         ]
-    return [_File(path.name, path.stat().st_size, partial(path.open, "rb"))]
+    return [_File(path.name, path.stat().st_size, partial(_open, path))]
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _files_in_folder(path: Path) -> Iterator[_File]:
@@ -209,7 +213,7 @@ def _files_in_folder(path: Path) -> Iterator[_File]:
             file = Path(folder, name)
             if file.is_file():
                 inside = file.relative_to(path).as_posix()
-                yield _File(inside, file.stat().st_size, partial(file.open, "rb"))
+                yield _File(inside, file.stat().st_size, partial(_open, file))
 
 
 def _sorted_by_ticker(files: Sequence[_File]) -> _Listing:

@@ -306,11 +306,10 @@ def _bar(row: Mapping[str, str], ticker: str) -> tuple[float | None, ...] | str:
     if not _NUMBERS.fullmatch(",".join(given)):
         return "malformed row"
     try:
-        *prices, volume = map(float, given)
+        numbers = [float(text) for text in given]
     except ValueError:
         return "malformed row"
-    reason = _fault(*prices, volume)
-    return reason or (*prices, volume if row.get("volume") else None)
+    return _fault(*numbers) or (*numbers[:-1], numbers[-1] if row.get("volume") else None)
 
 
 def _fault(open_: float, high: float, low: float, close: float, volume: float) -> str:
