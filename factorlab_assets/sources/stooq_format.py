@@ -346,23 +346,29 @@ def _one_per_day(rows: Sequence[_Row], kept_out: dict[str, list[bytes]]) -> list
 
 
 def _in_order(rows: list[_Row], kept_out: dict[str, list[bytes]]) -> list[_Row]:
-    """A longest ascending run of the rows (patience sorting), read from the end if newest first."""
+    """A longest ascending run of the rows, read from the end if they are newest first.
+
+    Patience sorting, from the last row to the first: of two rows that contradict each other alone
+    the upper one stays.
+    """
     falls = sum(later.day < earlier.day for earlier, later in pairwise(rows))
     if 2 * falls > len(rows) - 1:
         rows = rows[::-1]
-    lowest_end: list[dt.date] = []  # [k]: the earliest day that ends an ascent of k + 1 rows,
+    starts: list[int] = []  # [k]: minus the latest day that an ascent of k + 1 rows can start with,
     its_row: list[int] = []  # and the row that does
-    before: list[int] = []  # the row before each row in its ascent, -1 for none
-    for i, row in enumerate(rows):
-        k = bisect_left(lowest_end, row.day)
-        before.append(its_row[k - 1] if k else -1)
-        lowest_end[k : k + 1], its_row[k : k + 1] = [row.day], [i]
-    kept, i = set(), its_row[-1] if its_row else -1
-    while i >= 0:
-        kept.add(i)
-        i = before[i]
-    kept_out["out of date order"] += [row.line for i, row in enumerate(rows) if i not in kept]
-    return [row for i, row in enumerate(rows) if i in kept]
+    after: dict[int, int] = {}  # the row after each row in its ascent
+    for i in reversed(range(len(rows))):
+        start = -rows[i].day.toordinal()
+        k = bisect_left(starts, start)
+        if k:
+            after[i] = its_row[k - 1]
+        starts[k : k + 1], its_row[k : k + 1] = [start], [i]
+    kept = its_row[-1:]
+    while kept and kept[-1] in after:
+        kept.append(after[kept[-1]])
+    misplaced = set(range(len(rows))).difference(kept)
+    kept_out["out of date order"] += [rows[i].line for i in sorted(misplaced)]
+    return [rows[i] for i in kept]
 
 
 def _printable(line: bytes) -> str:

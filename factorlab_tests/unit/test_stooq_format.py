@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -163,6 +164,18 @@ def test_one_misprinted_date_costs_one_row_and_not_all_that_follow() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("order", "stay", "sample"),
+    [((0, 1, 3, 2), [28, 29, 31], 2), ((0, 2, 1), [28, 30], 1), ((1, 2, 0, 3), [29, 30, 31], 0)],
+)
+def test_row_that_goes_back_is_the_one_out_of_order(
+    order: tuple[int, ...], stay: list[int], sample: int
+) -> None:
+    bars, rejections = parse(body(*(GOOD[i] for i in order)), "SPY")
+    assert days(bars) == stay
+    assert [(r.reason, r.sample) for r in rejections] == [("out of date order", GOOD[sample])]
+
+
 def test_file_that_is_newest_first_is_read_from_its_end() -> None:
     bars, rejections = parse(body(*GOOD[::-1]), "SPY")
     assert days(bars) == [28, 29, 30, 31]
@@ -296,6 +309,22 @@ def test_no_row_is_lost_and_every_bar_obeys_the_rules(text: bytes) -> None:
         assert 0 < bar["low"] <= bar["open"] <= bar["high"] < float("inf")
         assert bar["low"] <= bar["close"] <= bar["high"]
         assert bar["volume"] is None or 0 <= bar["volume"] < float("inf")
+
+
+@settings(deadline=None)
+@given(st.lists(_day, min_size=1, max_size=7, unique=True))
+def test_no_longer_ascending_run_could_stay(dates: list[dt.date]) -> None:
+    falls = sum(b < a for a, b in pairwise(dates))
+    ordered = dates[::-1] if 2 * falls > len(dates) - 1 else dates
+    longest = max(
+        size
+        for size in range(1, len(dates) + 1)
+        for run in combinations(ordered, size)
+        if list(run) == sorted(run)
+    )
+    bars, rejections = parse(body(*(f"{day},9,9,9,9,1" for day in dates)), "SPY")
+    assert bars.num_rows == longest
+    assert sum(r.n_rows for r in rejections) == len(dates) - longest
 
 
 @settings(deadline=None)  # pyarrow's first call imports pandas
