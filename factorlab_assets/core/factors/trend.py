@@ -1,0 +1,64 @@
+"""Trend factors: an instrument against its own past.
+
+Belongs here: factors that a sign alone makes sense of. Does not: comparisons across instruments.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from factorlab_assets.core.factors.base import FactorSpec, Param, Params, lag
+from factorlab_assets.core.panel import Floats
+
+
+def trend(price: Floats, params: Params) -> Floats:
+    """P_t / P_{t−L} − 1: the return of the last L months, decimal.
+
+    Moskowitz, Ooi, Pedersen (2012) take the sign of the 12-month return in excess of cash; here the
+    return itself, and a strategy decides what to do with its sign.
+    """
+    return price / lag(price, params["lookback"]) - 1.0
+
+
+def ma_trend(price: Floats, params: Params) -> Floats:
+    """P_t / mean(P_{t−L+1} … P_t) − 1: distance of the price from its L-month average, decimal.
+
+    The average is taken of P_{t−k} / P_t, so that a constant price is at distance 0 exactly.
+    Faber (2007) holds an asset while its month-end price is above its 10-month average.
+    """
+    total = np.zeros(price.shape)
+    for months in range(params["lookback"]):
+        total += lag(price, months) / price
+    return params["lookback"] / total - 1.0
+
+
+FACTORS = (
+    FactorSpec(
+        name="trend",
+        summary="Return of the last L months: time-series momentum.",
+        formula="P[t] / P[t−L] − 1",
+        compute=trend,
+        params=(Param("lookback", 12, 1, 120, "L, months of the return"),),
+        delay=1,
+        sign=1,
+        paper="Moskowitz, Ooi, Pedersen (2012), Time series momentum, "
+        "Journal of Financial Economics 104(2), 228-250",
+        doi="10.1016/j.jfineco.2011.11.003",
+        first=lambda params: params["lookback"],
+        last=lambda _: 0,
+    ),
+    FactorSpec(
+        name="ma_trend",
+        summary="Price against its own L-month average.",
+        formula="P[t] / mean(P[t−L+1] … P[t]) − 1",
+        compute=ma_trend,
+        params=(Param("lookback", 10, 2, 120, "L, month-ends in the average"),),
+        delay=1,
+        sign=1,
+        paper="Faber (2007), A Quantitative Approach to Tactical Asset Allocation, "
+        "Journal of Wealth Management 9(4), 69-79",
+        doi="10.3905/jwm.2007.674809",
+        first=lambda params: params["lookback"] - 1,
+        last=lambda _: 0,
+    ),
+)
