@@ -6,13 +6,12 @@ strategy, a universe or a setting may say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from factorlab_assets.errors import FactorLabError
 
@@ -55,7 +54,7 @@ def explained(
     One place is told, the deepest: where a value may take several forms, pydantic complains about
     every one of them, and the deepest complaint is about the form that was meant.
     """
-    problems: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    problems: dict[tuple[int | str, ...], list[Mapping[str, Any]]] = {}
     for problem in error.errors(include_url=False):
         place = _place(said, problem["loc"], is_missing=problem["type"] == "missing")
         problems.setdefault(place, []).append(problem)
@@ -83,13 +82,13 @@ def _place(said: object, loc: Sequence[int | str], *, is_missing: bool) -> tuple
     return (*place, loc[-1]) if is_missing else tuple(place)
 
 
-def _wanted(problem: ErrorDetails) -> str:
+def _wanted(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return "a value"
-    return problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
 
 
-def _got(problem: ErrorDetails) -> str:
+def _got(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return "nothing"
     if isinstance(problem["input"], dict):
