@@ -99,10 +99,9 @@ def earned(weights: Floats, returns: Floats, carry: Carry) -> Floats:
 
 def drifted(weights: Floats, returns: Floats, book_return: Floats) -> Floats:
     """What weights have become: w·(1 + r)/(1 + R); a book that lost everything holds nothing."""
-    growth = 1.0 + book_return[..., np.newaxis]
-    alive = growth > 0.0
-    moved = weights * (1.0 + returns) / np.where(alive, growth, 1.0)
-    return moved if alive.all() else np.where(alive, moved, 0.0)
+    growth = 1.0 + np.asarray(book_return)[..., np.newaxis]
+    moved = weights * (1.0 + returns)
+    return np.divide(moved, growth, out=np.zeros_like(moved), where=growth > 0.0)
 
 
 def rebalances(dates: Dates, start: int, every: int) -> Bools:

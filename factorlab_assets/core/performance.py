@@ -105,7 +105,7 @@ def segments(
             backtest.cost[rows_in],
             None if daily is None else _between(daily, inside[0], inside[-1]),
         )
-        dates = backtest.dates[rows_in]
+        dates = backtest.dates[rows_in].tolist()
         about = {"segment": name, "first_date": dates[0], "last_date": dates[-1]}
         rows.append({**about, "n_months": len(dates), **said})
     return rows

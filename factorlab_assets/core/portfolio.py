@@ -274,15 +274,18 @@ def _held(strategy: Strategy, panel: Panel, target: Book) -> Book:
             continue
         held, grown = weights[t - 1], period.after[t - 1]
         moved = drifted(held, grown, earned(held, grown, carry))
-        frozen = unpriced[t] & (moved != 0.0)
-        gone = frozen & unpriced[max(t + 1 - DELISTED_AFTER, 0) : t].all(axis=0)
-        frozen &= ~gone
-        if rebalanced[t]:
-            locked = np.abs(moved[frozen]).sum() / strategy.portfolio.gross
+        was_target = bool(rebalanced[t])
+        if not was_target:
+            weights[t], reason[t] = moved, DRIFT
+        stays = unpriced[t] & (moved != 0.0)
+        if not stays.any():
+            continue
+        gone = stays & unpriced[max(t + 1 - DELISTED_AFTER, 0) : t].all(axis=0)
+        stays &= ~gone
+        if was_target:
+            locked = np.abs(moved[stays]).sum() / strategy.portfolio.gross
             weights[t] *= max(1.0 - locked, 0.0)
-            weights[t, frozen] = moved[frozen]
-        else:
-            weights[t], reason[t] = np.where(gone, 0.0, moved), DRIFT
-        reason[t, frozen], reason[t, gone] = UNPRICED, DELISTED
-        was_target = bool(rebalanced[t]) and not frozen.any()
+        weights[t, stays], weights[t, gone] = moved[stays], 0.0
+        reason[t, stays], reason[t, gone] = UNPRICED, DELISTED
+        was_target &= not stays.any()
     return Book(weights, reason, start)

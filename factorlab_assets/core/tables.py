@@ -69,12 +69,12 @@ def weights_table(cells: Iterable[tuple[str, Panel, Book]]) -> pa.Table:
 
 def backtest_table(cells: Iterable[tuple[str, Backtest]]) -> pa.Table:
     """`backtest_returns`: one row per month."""
-    return _table(schemas.BACKTEST_RETURNS, ((name, vars(backtest)) for name, backtest in cells))
+    return _table(schemas.BACKTEST_RETURNS, ((name, _series(found)) for name, found in cells))
 
 
 def daily_table(cells: Iterable[tuple[str, Daily]]) -> pa.Table:
     """`daily_returns`: one row per trading day."""
-    return _table(schemas.DAILY_RETURNS, ((name, vars(daily)) for name, daily in cells))
+    return _table(schemas.DAILY_RETURNS, ((name, _series(daily)) for name, daily in cells))
 
 
 def metrics_table(cells: Iterable[tuple[str, Sequence[Mapping[str, object]]]]) -> pa.Table:
@@ -199,8 +199,13 @@ def _values(table: pa.Table, column: str) -> Floats:
     return np.asarray(table[column].to_numpy(), dtype=np.float64)
 
 
+def _series(dated: Backtest | Daily) -> dict[str, Any]:
+    return {"date": dated.dates} | vars(dated)
+
+
 def _arrays(table: pa.Table, like: schemas.Table) -> dict[str, Any]:
-    return {name: table[name].to_numpy() for name in _schema(like).names if name != "strategy"}
+    names = [name for name in _schema(like).names if name not in ("strategy", "date")]
+    return {"dates": table["date"].to_numpy()} | {name: table[name].to_numpy() for name in names}
 
 
 def _misfit(column: str, got: str) -> FactorLabError:
