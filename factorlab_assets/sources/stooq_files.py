@@ -268,16 +268,15 @@ def _read(by_ticker: Mapping[str, Sequence[_File]], through: dt.date, ticker: st
 
 def _body(file: _File) -> tuple[bytes, str]:
     """A file's content, and what was wrong with it ('' for nothing)."""
-    too_large = f"more than the {MAX_BYTES} bytes of any price file"
-    if file.size > MAX_BYTES:
-        return b"", f"{file.size} bytes, {too_large}"
     try:
         with file.open() as stream:
-            # Bounded: the size that an archive states may be a lie.
+            # Bounded whatever size an archive states: that may be a lie.
             body = stream.read(MAX_BYTES + 1)
     except _BROKEN as error:
         return b"", f"cannot be read: {error}"
-    return (body, "") if len(body) <= MAX_BYTES else (b"", too_large)
+    if len(body) > MAX_BYTES:
+        return b"", f"larger than any price file ({MAX_BYTES} bytes)"
+    return body, ""
 
 
 def _printable(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import os
 import struct
 import tracemalloc
 import zipfile
@@ -190,7 +191,7 @@ def test_huge_member_is_refused_and_the_others_are_read(make, tmp_path: Path) ->
     path = make(tmp_path / "a.zip", {"bomb.us.txt": bomb, "spy.us.txt": SPY})
     found = coverage(StooqFiles(path).fetch(None, MAY))
     assert found["BOMB"].status == "unreadable"
-    assert f"{len(bomb)} bytes, more than" in found["BOMB"].detail
+    assert "larger than any price file" in found["BOMB"].detail
     assert found["SPY"].status == "ok"
 
 
@@ -258,6 +259,22 @@ def test_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     for name in ("nowhere", "nowhere.zip", "nowhere.csv"):
         with pytest.raises(FactorLabError, match="no such file or folder"):
             StooqFiles(tmp_path / name).fetch(None, MAY)
+
+
+def test_folder_that_cannot_be_listed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(tmp_path, {"spy.csv": SPY, "closed/qqq.csv": QQQ})
+    listed = os.scandir
+
+    def scandir(place: str) -> object:
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", place)
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(FactorLabError, match=r"cannot read the price files.*Permission denied"):
+        StooqFiles(path).fetch(None, MAY)
 
 
 def _small_archive() -> bytes:

@@ -98,6 +98,7 @@ def test_volume_that_is_not_given_is_null(text: bytes) -> None:
         ("2024-06-03,10,12,9,eleven,1000", "malformed row"),
         ("2024-06-03,10,12,9,1_1,1000", "malformed row"),
         ("2024-06-03,10,12,9,,1000", "malformed row"),
+        ('2024-06-03,"10",12,9,11,1000', "malformed row"),
         ("2024-06-03,10,12,9,11,much", "malformed row"),
         ("\x00\x1b[2J", "malformed row"),
         ("2024-02-30,10,12,9,11,1000", "impossible date"),
@@ -126,6 +127,19 @@ def test_bad_row_is_kept_out_with_its_reason_and_the_others_stay(row: str, reaso
     assert days(bars) == [28, 29, 30, 31]
     assert [(r.ticker, r.reason, r.n_rows) for r in rejections] == [("SPY", reason, 1)]
     assert rejections[0].sample == row.replace("\x00", "\\x00").replace("\x1b", "\\x1b")
+
+
+@pytest.mark.parametrize(
+    "date", ["20240230", "20241301", "20240001", "20240200", "10240301", "2024031", "", "-20240301"]
+)
+@pytest.mark.parametrize("before", [0, 2])
+def test_impossible_date_without_dashes_is_kept_out(date: str, before: int) -> None:
+    rows = [f"{day},10,12,9,11,1000" for day in ("20240227", "20240228", date, "20250304")]
+    text = body(*rows[2 - before :])
+    bars, rejections = parse(text, "SPY")
+    assert bars.num_rows == before + 1
+    assert [(r.reason, r.sample) for r in rejections] == [("impossible date", rows[2])]
+    assert kept_out(body(rows[2])) == {"impossible date": 1}
 
 
 @pytest.mark.parametrize(
