@@ -40,7 +40,8 @@ clean: ## remove .venv, caches and the demo's data; your own data stay
 	@rm -rf .venv *.egg-info .*_cache .hypothesis data/demo
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp is written last: a set-up that was cut short is taken up again.
+# The stamp is written last: a set-up that was cut short is taken up again. The warnings kept quiet
+# are setuptools' general remarks on editable installs.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
 	  echo 'FactorLab needs Python 3.11 or newer. Got: $(PYTHON) =' \
@@ -54,6 +55,6 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps \
 	  -r requirements.lock | awk '/^Collecting/ && ++n % 20 == 0 { print "  fetched", n; fflush() } \
 	  /^Installing collected/ { print "  unpacking"; fflush() }'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
-	  --no-deps --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-build-isolation --no-deps --editable .
 	@touch $@
