@@ -47,7 +47,7 @@ def panel_of(
 def daily_market(
     n_months: int, tickers: Sequence[str], seed: int, *, gaps: float = 0.02, sd: float = 0.02
 ) -> tuple[Panel, DailyPrices]:
-    """Random daily bars of these (ascending) tickers from 2019-01 on, and the panel of their months.
+    """Random daily bars of ascending tickers from 2019-01 on, and the panel of their months.
 
     `gaps` is the share of missing bars; each ticker also lacks whole weeks now and then, so that
     some months end without a price, and the last ticker is listed some months late.
@@ -77,7 +77,7 @@ def daily_market(
                 price[t, n] = mark[t, n] if inside[-1] - known[-1] <= 5 else np.nan
     names = np.array(list(tickers))
     panel = Panel(ends, names, price, mark, entry_open, entry_close)
-    return panel, DailyPrices(days, names, close)
+    return panel, (days, names, close, opened)
 
 
 def strategy_of(**said: Any) -> Strategy:

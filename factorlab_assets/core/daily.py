@@ -12,26 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from factorlab_assets.core.backtest import Backtest, at_trade, drawdown
-from factorlab_assets.core.calendar import Dates
+from factorlab_assets.core.calendar import Dates, sessions
 from factorlab_assets.core.holding import Carry, carried, earned, legs, rebalances
 from factorlab_assets.core.panel import Floats, Panel
 from factorlab_assets.core.portfolio import Book
 from factorlab_assets.strategy import Strategy
 
-
-@dataclass(frozen=True)
-class DailyPrices:
-    """Daily closes on the panel's basis: (D,) dates and (N,) tickers ascending, (D, N) closes, NaN
-    where a ticker has no bar."""
-
-    dates: Dates
-    tickers: npt.NDArray[np.str_]
-    close: Floats
+DailyPrices = tuple[Dates, npt.NDArray[np.str_], Floats, Floats]
+"""As `returns.daily_basis` gives them: (D,) dates, (N,) tickers ascending, (D, N) closes and opens
+on the panel's basis, NaN without a bar."""
 
 
 @dataclass(frozen=True)
 class Daily:
-    """One entry per trading day of the backtest's months; decimals."""
+    """One entry per exchange session of the backtest's months; decimals."""
 
     dates: Dates
     net_return: Floats
@@ -50,8 +44,9 @@ def daily_book(
     month's cash return and financing, cost booked on the first day. net_return is V_d/V_{d−1} − 1,
     so that the days of a month compound to its monthly net return exactly (rounding apart).
 
-    The days are those on which any ticker of the panel has a bar, and the month-ends. A value at or
-    below 0 is the last row, though the month may have recovered from it.
+    `prices` needs the tickers that the book holds. A day is every exchange session, whether or not
+    anybody has a bar on it. A value at or below 0 is the last row, though the month may have
+    recovered from it.
     """
     days, closes = _days(panel, backtest, prices)
     rebalanced = rebalances(panel.dates, book.start, strategy.portfolio.rebalance_months)
@@ -80,17 +75,16 @@ def daily_book(
 
 
 def _days(panel: Panel, backtest: Backtest, prices: DailyPrices) -> tuple[Dates, Floats]:
-    """The backtest's days, and on each every ticker's last known close, (D, N)."""
+    """The backtest's sessions, and on each every ticker's last known close, (D, N)."""
     if len(backtest.dates) == 0:
         return backtest.dates, np.empty((0, len(panel.tickers)))
-    known = np.isin(panel.tickers, prices.tickers)
-    close = np.full((len(prices.dates), len(panel.tickers)), np.nan)
-    close[:, known] = prices.close[:, np.searchsorted(prices.tickers, panel.tickers[known])]
+    dates, tickers, given, _ = prices
     start = panel.dates[np.searchsorted(panel.dates, backtest.dates[0]) - 1]
-    has_bar = np.isfinite(close).any(axis=1)
-    inside = has_bar & (prices.dates > start) & (prices.dates <= backtest.dates[-1])
-    days = np.union1d(prices.dates[inside], backtest.dates)
-    last = np.searchsorted(prices.dates, days, side="right") - 1
+    days = sessions((start + 1).item(), backtest.dates[-1].item())
+    known = np.isin(panel.tickers, tickers)
+    close = np.full((len(dates), len(panel.tickers)), np.nan)
+    close[:, known] = given[:, np.searchsorted(tickers, panel.tickers[known])]
+    last = np.searchsorted(dates, days, side="right") - 1
     return days, np.where(last[:, np.newaxis] < 0, np.nan, carried(close)[last])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from factorlab_assets.core.backtest import Backtest, simulate
+from factorlab_assets.core.calendar import sessions
 from factorlab_assets.core.daily import Daily, DailyPrices, daily_book
 from factorlab_assets.core.panel import Panel
 from factorlab_assets.core.portfolio import Book, build
@@ -15,10 +16,15 @@ from factorlab_assets.strategy import Strategy
 from factorlab_tests.small_panels import NAN, daily_market, panel_of, ranked, strategy_of
 
 
-def days_of(panel: Panel, days: list[str], **closes: list[float]) -> DailyPrices:
-    dates = np.array(days, dtype="datetime64[D]")
-    close = np.array([closes[t] for t in panel.tickers], dtype=np.float64).T
-    return DailyPrices(dates, panel.tickers, close)
+def days_of(panel: Panel, **bars: dict[str, float]) -> DailyPrices:
+    """Closes by ticker and day ('02-14' of 2020); the month-ends' are the panel's own."""
+    dates = sessions(panel.dates[0].item(), panel.dates[-1].item())
+    close = np.full((len(dates), len(panel.tickers)), NAN)
+    close[np.searchsorted(dates, panel.dates)] = panel.price
+    for n, ticker in enumerate(panel.tickers):
+        for day, value in bars.get(str(ticker), {}).items():
+            close[np.searchsorted(dates, np.datetime64(f"2020-{day}")), n] = value
+    return dates, panel.tickers, close, close
 
 
 def both(
@@ -37,21 +43,32 @@ def compounded(daily: Daily, backtest: Backtest) -> np.ndarray:
     return np.array([np.prod(1.0 + daily.net_return[months == m]) - 1.0 for m in own])
 
 
-DAYS = ["2020-01-31", "2020-02-03", "2020-02-14", "2020-02-28", "2020-03-02", "2020-03-31"]
 AB = panel_of({"A": [100, 121, 121], "B": [50, 50, 100]})
-PRICES = days_of(AB, DAYS, A=[100, 110, NAN, 121, NAN, 121], B=[50, 50, 40, 50, 75, 100])
+PRICES = days_of(AB, A={"02-03": 110}, B={"02-03": 50, "02-14": 40, "03-02": 75})
+FEBRUARY, MARCH = 19, 22  # sessions
+
+
+def at(daily: Daily, values: np.ndarray, *days: str) -> list[float]:
+    """The values of these days of 2020."""
+    return [float(values[daily.dates == np.datetime64(f"2020-{day}")][0]) for day in days]
 
 
 def test_a_day_is_worth_what_its_last_closes_say():
     backtest, daily = both(strategy_of(), AB, PRICES, [[0.5, 0.5], [0.0, 1.0], [0, 0]])
-    assert daily.dates.tolist() == PRICES.dates[1:].tolist()
-    nav = [1.05, 0.55 + 0.4, 1.105, 1.105 * 1.5, 1.105 * 2]
-    assert daily.nav == pytest.approx(nav, rel=1e-14)
-    assert daily.net_return == pytest.approx(
-        [0.05, 0.95 / 1.05 - 1, 1.105 / 0.95 - 1, 0.5, 1 / 3], rel=1e-13
-    )
-    assert daily.drawdown == pytest.approx([0, 0.95 / 1.05 - 1, 0, 0, 0], abs=1e-14)
+    days = ("02-03", "02-04", "02-14", "02-28", "03-02", "03-31")
+    nav = [1.05, 1.05, 0.55 + 0.4, 1.105, 1.105 * 1.5, 1.105 * 2]
+    assert at(daily, daily.nav, *days) == pytest.approx(nav, rel=1e-14)
+    returns = [0.05, 0.0, 0.95 / 1.05 - 1, 1.105 / 0.95 - 1, 0.5, 1 / 3]
+    assert at(daily, daily.net_return, *days) == pytest.approx(returns, abs=1e-14)
+    assert at(daily, daily.drawdown, *days)[2] == pytest.approx(0.95 / 1.05 - 1, rel=1e-13)
     assert compounded(daily, backtest) == pytest.approx(backtest.net_return, abs=1e-15)
+
+
+def test_every_exchange_session_has_a_row_whoever_has_a_bar():
+    _, daily = both(strategy_of(), AB, PRICES, [[0.5, 0.5]] * 3)
+    assert len(daily.dates) == FEBRUARY + MARCH
+    assert str(daily.dates[0]) == "2020-02-03"
+    assert np.datetime64("2020-02-17") not in daily.dates  # Presidents' Day
 
 
 def test_costs_fall_on_the_first_day_and_interest_comes_day_by_day():
@@ -59,9 +76,10 @@ def test_costs_fall_on_the_first_day_and_interest_comes_day_by_day():
     rf = 1.2 ** (1 / 12) - 1
     _, daily = both(strategy, AB, PRICES, [[0.0, 0.5], [0.0, 0.5], [0, 0]])
     cost, cash = 0.01 * 0.5, 0.5 * rf
-    assert daily.nav[0] == pytest.approx(1 + cash / 3 - cost, rel=1e-14)
-    assert daily.nav[1] == pytest.approx(1 - 0.1 + cash * 2 / 3 - cost, rel=1e-14)
-    assert daily.nav[2] == pytest.approx(1 + cash - cost, rel=1e-14)
+    said = at(daily, daily.nav, "02-03", "02-14", "02-28")
+    assert said[0] == pytest.approx(1 + cash / FEBRUARY - cost, rel=1e-14)
+    assert said[1] == pytest.approx(1 - 0.1 + cash * 10 / FEBRUARY - cost, rel=1e-14)
+    assert said[2] == pytest.approx(1 + cash - cost, rel=1e-14)
 
 
 def test_the_drawdown_within_a_month_is_deeper_than_at_its_end():
@@ -72,45 +90,54 @@ def test_the_drawdown_within_a_month_is_deeper_than_at_its_end():
 
 @pytest.mark.parametrize("trade_at", ["next_close", "next_open"])
 def test_the_first_day_holds_the_old_book_until_the_trade(trade_at: str):
-    panel = panel_of({"A": [100, 120, 120], "B": [50, 50, 100]}, entry={"A": [NAN, 110, 120]})
-    panel.entry_close[1, 0] = 105.0
-    prices = days_of(panel, DAYS, A=[100, 105, NAN, 120, NAN, 120], B=[50, 50, 40, 50, 60, 100])
-    panel.entry_open[2, 1], panel.entry_close[2, 1] = 55.0, 60.0
+    panel = panel_of({"A": [100, 120, 120], "B": [50, 50, 100]})
+    panel.entry_open[1:] = [[110.0, 50.0], [120.0, 55.0]]
+    panel.entry_close[1:] = [[105.0, 50.0], [120.0, 60.0]]
+    prices = days_of(panel, A={"02-03": 105}, B={"02-14": 40, "03-02": 60})
     strategy = strategy_of(execution={"trade_at": trade_at})
     backtest, daily = both(strategy, panel, prices, [[1, 0], [0, 1], [0, 0]])
     bought = {"next_close": 105.0, "next_open": 110.0}[trade_at]
     # The first trade is from cash; in March A is sold, flat, and B bought on the way up.
-    assert daily.nav[:3] == pytest.approx([105 / bought, 105 / bought, 120 / bought], rel=1e-14)
+    february = at(daily, daily.nav, "02-03", "02-14", "02-28")
+    assert february == pytest.approx([105 / bought, 105 / bought, 120 / bought], rel=1e-14)
     entry = {"next_close": 60.0, "next_open": 55.0}[trade_at]
-    assert daily.nav[3:] / daily.nav[2] == pytest.approx([60 / entry, 100 / entry], rel=1e-14)
+    march = np.array(at(daily, daily.nav, "03-02", "03-31"))
+    assert march / february[-1] == pytest.approx([60 / entry, 100 / entry], rel=1e-14)
     assert compounded(daily, backtest) == pytest.approx(backtest.net_return, abs=1e-14)
 
 
 def test_a_month_in_which_nobody_has_a_bar_is_still_booked():
     panel = panel_of({"A": [100, NAN, 110]})
-    prices = days_of(panel, ["2020-01-31", "2020-03-31"], A=[100, 110])
     strategy = strategy_of(cash={"yield_ann": 0.1})
-    backtest, daily = both(strategy, panel, prices, [[0.5], [0.5], [0.5]])
-    assert daily.dates.tolist() == panel.dates[1:].tolist()
-    assert compounded(daily, backtest) == pytest.approx(backtest.net_return, abs=1e-15)
+    backtest, daily = both(strategy, panel, days_of(panel), [[0.5], [0.5], [0.5]])
+    assert len(daily.dates) == FEBRUARY + MARCH
+    assert compounded(daily, backtest) == pytest.approx(backtest.net_return, abs=1e-14)
 
 
-def test_days_are_those_of_the_strategys_tickers_alone():
-    other = np.array([1.0, 1, 1, 1, 1, 1, 1])
-    dates = np.insert(PRICES.dates, 2, np.datetime64("2020-02-09"))
-    close = np.insert(PRICES.close, 2, np.nan, axis=0)
-    wider = DailyPrices(dates, np.array(["A", "B", "C"]), np.column_stack([close, other]))
-    weights = [[0.5, 0.5], [0.0, 1.0], [0, 0]]
-    _, alone = both(strategy_of(), AB, PRICES, weights)
-    _, beside = both(strategy_of(), AB, wider, weights)
-    assert beside.dates.tolist() == alone.dates.tolist()
-    assert beside.nav.tolist() == alone.nav.tolist()
+def test_prices_of_names_not_held_neither_help_nor_hurt():
+    dates, _, close, _ = PRICES
+    other = np.ones((len(dates), 1))
+    wider = (dates, np.array(["A", "B", "C"]), np.hstack([close, other]), np.empty((0, 0)))
+    alone = (dates, np.array(["B"]), close[:, 1:], np.empty((0, 0)))
+    weights = [[0.0, 0.5], [0.0, 1.0], [0, 0]]
+    _, expected = both(strategy_of(), AB, PRICES, weights)
+    for prices in (wider, alone):
+        _, said = both(strategy_of(), AB, prices, weights)
+        assert said.dates.tolist() == expected.dates.tolist()
+        assert said.nav.tolist() == expected.nav.tolist()
+
+
+def test_a_held_name_without_daily_prices_is_unknown_not_flat():
+    dates, _, close, _ = PRICES
+    prices = (dates, np.array(["A"]), close[:, :1], close[:, :1])
+    _, said = both(strategy_of(), AB, prices, [[0.5, 0.5]] * 3)
+    assert np.isnan(said.net_return).all()
 
 
 def test_ruin_within_a_month_ends_the_days():
-    prices = days_of(AB, DAYS, A=[100, 110, NAN, 121, NAN, 121], B=[50, 50, 20, 50, 75, 100])
+    prices = days_of(AB, A={"02-03": 110}, B={"02-14": 20})
     _, daily = both(strategy_of(), AB, prices, [[0.0, 2.0]] * 3)
-    assert len(daily.dates) == 2
+    assert str(daily.dates[-1]) == "2020-02-14"
     assert daily.nav[-1] == pytest.approx(-0.2, abs=1e-15)
 
 
