@@ -196,14 +196,12 @@ class _Download:
             kept_on, body = _kept(path)
             if kept_on is None:
                 body = self.tried(ticker)
-                if _settles(body):
-                    _keep(path, body)
+                _keep(path, body)
         except _StoppedError:
             return _Answer(Coverage(ticker, "not_fetched", detail=f"stopped: {self.reason}"))
         except LastingError as failure:
             return _Answer(Coverage(ticker, "not_fetched", detail=str(failure)))
         except OSError as error:
-            self.halt.set()
             raise FactorLabError(
                 "an answer could not be kept",
                 where=path,
@@ -313,7 +311,7 @@ def _settles(body: bytes) -> bool:
 
 
 def _kept(path: Path) -> tuple[dt.date | None, bytes]:
-    """When an answer was kept, and the answer; None where it must be asked for."""
+    """When an answer was kept, and the answer; None where it must be asked for (again)."""
     if not path.exists():
         return None, b""
     body = path.read_bytes()
