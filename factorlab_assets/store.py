@@ -1,0 +1,406 @@
+"""The database: opened here alone, under a lock, in short transactions.
+
+Belongs here: the file, its format, and one method per thing that the other layers do with it. Does
+not: how rows are judged (`validation`), kept (`store_partitions`), versioned (`store_versions`), or
+how experiments are recorded (`store_experiments`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from factorlab_assets import engine, schemas, store_experiments, store_partitions, store_versions
+from factorlab_assets.errors import FactorLabError, RefusedError, StoreBusyError
+from factorlab_assets.lock import database_lock
+from factorlab_assets.schemas import Table
+from factorlab_assets.sources.base import Fetched
+from factorlab_assets.store_experiments import Experiment
+from factorlab_assets.store_partitions import PartitionRecord, Verdict, Written
+from factorlab_assets.store_versions import Version
+
+__all__ = ["Experiment", "PartitionRecord", "Store", "Verdict", "Version", "Written"]
+
+FORMAT = 1
+"""Of the database's tables. A database of a higher one was made by a newer FactorLab."""
+
+_FAILURES = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.OutOfMemoryException,
+    duckdb.SerializationException,
+)
+
+
+class _OpenHere(threading.local):
+    """Per thread: the connection that is open on a database."""
+
+    def __init__(self) -> None:
+        self.connections: dict[Path, duckdb.DuckDBPyConnection] = {}
+
+
+_open_here = _OpenHere()
+
+
+class Store:
+    """Partitions, verdicts and ledgers in one DuckDB file.
+
+    Parameters
+    ----------
+    path : the database; made by the first write. Until then everything reads as empty.
+    lock_timeout_s : how long to wait for other processes, seconds.
+    """
+
+    def __init__(self, path: Path, lock_timeout_s: float = 60.0) -> None:
+        self.path = Path(path).absolute()
+        self.lock_timeout_s = lock_timeout_s
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that reads, together with other readers; fetch everything before it closes.
+
+        Inside another block of the same thread it is that block's connection.
+
+        Raises
+        ------
+        StoreBusyError, FactorLabError : the database is locked, damaged, or of a newer format.
+        """
+        outer = _open_here.connections.get(self.path)
+        if outer is not None:
+            yield outer
+        elif self.path.exists():
+            with self._locked(exclusive=False), self._opened(read_only=True) as con:
+                yield con
+        else:
+            with engine.attached(None, read_only=False) as con:
+                _create_tables(con)
+                yield con
+
+    @contextmanager
+    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that writes, alone. What is not committed when the block ends is undone.
+
+        Raises
+        ------
+        StoreBusyError, FactorLabError : as for `read`, or inside another block of this thread.
+        """
+        with self._locked(exclusive=True), self._opened(read_only=False) as con:
+            yield con
+
+    @contextmanager
+    def _locked(self, *, exclusive: bool) -> Iterator[None]:
+        """Hold the lock, the database being there, and tell DuckDB's failures in one paragraph."""
+        if self.path in _open_here.connections:
+            raise FactorLabError(
+                "a write inside another read or write of the same database would wait for itself",
+                where=self.path,
+                do="end the outer block first",
+            )
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = database_lock(self.path, exclusive=exclusive, timeout_s=self.lock_timeout_s)
+        with lock, self._explained():
+            if not self.path.exists():
+                new = self._beside(".new")
+                with engine.attached(new, read_only=False) as con:
+                    _create_tables(con)
+                new.replace(self.path)
+            yield
+
+    @contextmanager
+    def _opened(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        with engine.attached(self.path, read_only=read_only) as con:
+            self._check_format(con)
+            _open_here.connections[self.path] = con
+            try:
+                yield con
+            finally:
+                del _open_here.connections[self.path]
+
+    def _beside(self, suffix: str) -> Path:
+        """The path of a new file beside the database, without what a killed process left there."""
+        path = self.path.with_name(self.path.name + suffix)
+        for leftover in (path, path.with_name(path.name + ".wal")):
+            leftover.unlink(missing_ok=True)
+        return path
+
+    def _check_format(self, con: duckdb.DuckDBPyConnection) -> None:
+        try:
+            (found,) = con.execute("SELECT max(format) FROM meta").fetchall()[0]
+        except duckdb.CatalogException:
+            raise FactorLabError(
+                "that DuckDB database is not FactorLab's",
+                where=self.path,
+                got="no table meta",
+                do="set FACTORLAB_DATABASE to another file",
+            ) from None
+        if found > FORMAT:
+            raise FactorLabError(
+                "the database is of a newer format than this FactorLab knows",
+                where=self.path,
+                got=f"format {found}",
+                expected=f"format {FORMAT}",
+                do="update FactorLab, or use another database",
+            )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """DuckDB's failures as one paragraph."""
+        try:
+            yield
+        except _FAILURES as error:
+            engine.forget()
+            said = str(error)
+            if "Could not set lock" in said:
+                raise StoreBusyError(
+                    "a program that does not ask for FactorLab's lock has the database open",
+                    where=self.path,
+                    got=said,
+                    do="close it (a DuckDB shell, a notebook), then try again",
+                ) from error
+            if "not a valid DuckDB database" in said or "checksum" in said.lower():
+                raise FactorLabError(
+                    "the database file is damaged, or is no DuckDB database",
+                    where=self.path,
+                    got=said,
+                    do="restore it from a backup, or move it away and ingest again",
+                ) from error
+            raise FactorLabError(
+                "DuckDB could not go on; what was not committed is undone",
+                where=self.path,
+                got=said,
+                do="see that the disk has space and the folder may be written to, then try again",
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A writing connection in one transaction; closing it after an error undoes everything."""
+        with self.write() as con:
+            con.begin()
+            yield con
+            con.commit()
+
+    def write_partitions(
+        self,
+        table: Table,
+        rows: pa.Table,
+        fingerprints: Mapping[str, str],
+        verdicts: Sequence[Verdict] = (),
+    ) -> dict[str, Written]:
+        """Replace partitions by new rows, all in one transaction, each judged by itself.
+
+        A partition that breaks the schema is refused: it keeps its old rows, and the verdict with
+        the first offending rows is recorded. The others are stored.
+
+        Parameters
+        ----------
+        rows : the rows of all these partitions together, columns as in the schema.
+        fingerprints : partition -> what its rows were computed from.
+        verdicts : of the table's other checks, on these rows.
+
+        Raises
+        ------
+        RefusedError : columns that differ, rows or verdicts outside these partitions, a malformed
+            partition; nothing was changed.
+        """
+        if table.partition not in ("month", "cell"):
+            raise RefusedError(
+                "that table has no partitions to replace", where=f"table {table.name}"
+            )
+        judged = store_partitions.judge_partitions(table, lambda _: rows, fingerprints)
+        with self._transaction() as con:
+            return store_partitions.replace_partitions(
+                con, table, lambda _: rows, judged, fingerprints, verdicts
+            )
+
+    def load(
+        self,
+        table: Table,
+        partitions: Sequence[str],
+        *,
+        fingerprints: Mapping[str, str] | None = None,
+    ) -> pa.Table:
+        """The rows of partitions, ordered by partition and key.
+
+        Raises
+        ------
+        RefusedError : a partition is not stored, was computed from something else than
+            `fingerprints` says, or a blocking check of its content failed or has no verdict.
+        """
+        with self.read() as con:
+            reasons = store_partitions.refused(con, table, partitions, fingerprints)
+            for partition, reason in reasons.items():
+                raise RefusedError(
+                    f"a partition that may not be used (one of {len(reasons)})",
+                    where=f"table {table.name}, partition {partition}",
+                    got=reason,
+                    do="materialize it again",
+                )
+            return store_partitions.load(con, table, partitions)
+
+    def refusals(
+        self,
+        table: Table,
+        partitions: Sequence[str],
+        fingerprints: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
+        """Why `load` would refuse partitions: the reason of each one that it would."""
+        with self.read() as con:
+            return store_partitions.refused(con, table, partitions, fingerprints)
+
+    def content_hash(self, table: Table, rows: pa.Table) -> dict[str, str]:
+        """Partition -> the content hash that the store would record for its rows."""
+        return store_partitions.content_hashes(table, rows)
+
+    def partitions(self, table: Table) -> list[PartitionRecord]:
+        """Every stored partition of a table, in order of its key."""
+        with self.read() as con:
+            return store_partitions.read_records(con, table)
+
+    def verdicts(
+        self, table: Table, partition: str, content_hash: str | None = None
+    ) -> list[Verdict]:
+        """The verdicts on a content of a partition: by default on the one that was judged last."""
+        with self.read() as con:
+            return store_partitions.read_verdicts(con, table, partition, content_hash)
+
+    def content_json(self, partition: str, tables: Sequence[str]) -> str:
+        """Table -> content hash of one partition in several tables, as JSON: what a cell is."""
+        with self.read() as con:
+            return json.dumps(store_partitions.read_contents(con, partition, tables))
+
+    def add_version(
+        self,
+        month: str,
+        fetched: Fetched,
+        *,
+        source: str,
+        price_basis: str,
+        distributions: pa.Table | None,
+        observed_at: dt.datetime,
+        is_survivors: bool,
+        replace_source: bool = False,
+        verdicts: Sequence[Verdict] = (),
+    ) -> Version:
+        """Store what a source gave for a month, and point the month at it.
+
+        The same content as before is the same version: no new rows, no new ledger row.
+
+        Parameters
+        ----------
+        fetched : its prices may be the path of a Parquet file of `PRICE_SCHEMA` instead of a table.
+        distributions : ticker, ex_date, amount; None where returns are of closes alone.
+        observed_at : when the source was observed, UTC.
+        verdicts : of the other blocking checks of raw_prices; their partition is filled in.
+
+        Raises
+        ------
+        RefusedError : the rows break the schema, reach beyond the month, or the month's current
+            version has another source and `replace_source` is off; nothing was changed.
+        """
+        last = fetched.last_available
+        observed = {
+            "source": source,
+            "observed_at": observed_at,
+            "is_backfilled": last is not None and f"{last:%Y-%m}" > month,
+            "is_survivors": is_survivors,
+            "price_basis": price_basis,
+        }
+        new = store_versions.snapshot(month, fetched, distributions)
+        with self._transaction() as con:
+            return store_versions.add(
+                con, new, observed=observed, replace_source=replace_source, verdicts=verdicts
+            )
+
+    def versions(self) -> list[Version]:
+        """The ledger of data versions in order of recording."""
+        with self.read() as con:
+            return store_versions.versions(con)
+
+    def current_version(self, month: str) -> Version | None:
+        """The version that a month points at; None where nothing was ingested."""
+        of_month = [version for version in self.versions() if version.month == month]
+        return of_month[-1] if of_month else None
+
+    def version(self, data_version_id: str) -> Version:
+        """The ledger's last row of a data version.
+
+        Raises
+        ------
+        FactorLabError : there was never such a version.
+        """
+        rows = [v for v in self.versions() if v.data_version_id == data_version_id]
+        if not rows:
+            raise FactorLabError(
+                "no such data version",
+                where=self.path,
+                got=data_version_id,
+                do="see `factorlab versions`",
+            )
+        return rows[-1]
+
+    def begin_attempts(self, experiments: Sequence[Experiment], run_id: str) -> None:
+        """Record that a run starts on experiments; one that it has under way goes on.
+
+        Attempts of other runs that never ended and whose process is gone are recorded as failed.
+        """
+        with self._transaction() as con:
+            store_experiments.begin(con, experiments, run_id)
+
+    def end_attempts(self, ended: Sequence[tuple[str, str, str]], run_id: str) -> None:
+        """Record (experiment_id, "done" or "failed", detail) for attempts that this run began.
+
+        Raises
+        ------
+        RefusedError : the run has no such attempt under way; nothing was recorded.
+        """
+        with self._transaction() as con:
+            store_experiments.end(con, ended, run_id)
+
+    def experiments(self, experiment_id: str | None = None) -> pa.Table:
+        """The ledger of experiments in order of recording: all of it, or one experiment's."""
+        with self.read() as con:
+            return store_experiments.read(con, experiment_id)
+
+    def prune(self, dry_run: bool = True) -> list[str]:
+        """Delete data versions that no month points at and no experiment refers to; returns them.
+
+        Ledgers keep every row. The freed space is used again by later writes; `compact` gives it
+        back to the disk.
+        """
+        with self.read() if dry_run else self._transaction() as con:
+            unused = store_versions.unused(con)
+            if not dry_run:
+                store_versions.drop(con, unused)
+            return unused
+
+    def compact(self) -> int:
+        """Put a copy without unused space in the database's place; returns the bytes freed."""
+        with self._locked(exclusive=True):
+            before = self.path.stat().st_size
+            new = self._beside(".new")
+            with self._opened(read_only=False) as con:
+                (name,) = con.execute("SELECT current_database()").fetchall()[0]
+                con.execute("ATTACH $path AS compacted", {"path": str(new)})
+                con.execute(f"COPY FROM DATABASE {name} TO compacted")
+                con.execute("DETACH compacted")
+            new.replace(self.path)
+            return before - self.path.stat().st_size
+
+
+def _create_tables(con: duckdb.DuckDBPyConnection) -> None:
+    con.begin()
+    con.execute("CREATE TABLE meta (format BIGINT)")
+    con.execute("INSERT INTO meta VALUES (?)", [FORMAT])
+    for table in schemas.TABLES.values():
+        columns = ", ".join(f"{name} {kind}" for name, kind in table.columns.items())
+        con.execute(f"CREATE TABLE {table.name} ({columns})")
+    con.commit()
