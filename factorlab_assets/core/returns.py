@@ -130,9 +130,13 @@ _steps AS (
     GROUP BY ticker, date
 )"""
 
+# product() over a window multiplies in an order that depends on the rows to come, which shows in
+# the last bit; a sum of decimals has no order.
 _GROWTH = """
 _growth AS MATERIALIZED (
-    SELECT ticker, date, product(step) OVER (PARTITION BY ticker ORDER BY date) AS growth
+    SELECT
+        ticker, date,
+        exp(sum(ln(step)::DECIMAL(38, 20)) OVER (PARTITION BY ticker ORDER BY date)) AS growth
     FROM _steps
 )"""
 
