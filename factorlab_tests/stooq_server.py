@@ -1,10 +1,11 @@
 """A loopback server that answers as Stooq does, and as broken networks do.
 
-Belongs here: ways of answering. Does not: assertions.
+Belongs here: ways of answering, and a source that asks this server. Does not: assertions.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import socket
 import struct
@@ -14,12 +15,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import SecretStr
+
+from factorlab_assets.sources.base import Fetched
+from factorlab_assets.sources.stooq_http import StooqHttp
 
 Play = Callable[[BaseHTTPRequestHandler], None]
 """One way of answering one request."""
+Make = Callable[..., StooqHttp]
+"""`source` for a server and folder: takes the options of `StooqHttp`."""
 
 HEADER = b"Date,Open,High,Low,Close,Volume\r\n"
+KEY = "k3y+S3CR3T/with=odd&signs"
+SATURDAY = dt.datetime(2024, 6, 1, 12, tzinfo=dt.UTC)
 CSV = HEADER + b"2024-05-30,9,10,8,9.5,1000\r\n2024-05-31,9.5,11,9,10,2000\r\n"
 
 
@@ -105,6 +116,46 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"2024-05-30,9,10,8,9.5,1000\r\n" * 1000)
 
 
+KEY_WANTED = b"Get your apikey:\n\n1. Open https://stooq.com/q/d/?s=spy.us&get_apikey\n"
+CHALLENGE = (
+    b"<!DOCTYPE html><html><noscript>This site requires JavaScript to verify your browser."
+    b"</noscript></html>"
+)
+REFUSALS: dict[str, Play] = {
+    "limit": send(b"Exceeded the daily hits limit"),
+    "limit, Polish": send(b"Przekroczony dzienny limit wywolan"),
+    "denied": send(b"Access denied"),
+    "denied, Polish": send("Odmowa dostępu".encode()),
+    "denied by status": send(b"Forbidden", status=403),
+    "key wanted": send(KEY_WANTED),
+    "write to": send(b"Write to www@stooq.com if you want to use our data"),
+    "challenge": send(CHALLENGE),
+    "challenge by status": send(CHALLENGE, status=503),
+    "web page": send(b"<html><body>Hello</body></html>"),
+    "redirect": send(b"", status=302, Location="/elsewhere/"),
+}
+"""What ends a whole download."""
+
+PASSING: dict[str, Play] = {
+    "reset": reset,
+    "hung up": hang_up,
+    "500": send(b"oops", status=500),
+    "503 with a page": send(b"<html>busy</html>", status=503),
+    "429": send(b"slow down", status=429),
+    "429 with a page": send(b"<html>slow down</html>", status=429),
+    "cut": cut(CSV, 50),
+    "cut between rows": cut(CSV, len(HEADER)),
+    "ends mid-row": send(CSV[:-12]),
+    "ends before its last line break": send(CSV.rstrip()),
+    "unframed, ends mid-row": unframed(CSV[:-12]),
+    "chunk cut": chunked(CSV, whole=False),
+    "gzip cut": gzipped(CSV, length=-10),
+    "gzip without its checksum": gzipped(CSV, length=-4),
+    "gzip that is none": send(CSV, Content_Encoding="gzip"),
+}
+"""What another try may cure."""
+
+
 @dataclass
 class StooqServer:
     """What the server answers, and what it was asked.
@@ -144,23 +195,35 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def stooq_server() -> Iterator[StooqServer]:
+def running_server() -> Iterator[StooqServer]:
     """A running server on a free port of 127.0.0.1."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            stooq.next_play(self.path)(self)
+            served.next_play(self.path)(self)
 
         def log_message(self, *args: object) -> None:
             """Keeps the tests' output clean."""
 
     server = _Quiet(("127.0.0.1", 0), Handler)
-    stooq = StooqServer(f"http://127.0.0.1:{server.server_address[1]}/q/d/l/")
+    served = StooqServer(f"http://127.0.0.1:{server.server_address[1]}/q/d/l/")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield stooq
+        yield served
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def source(stooq: StooqServer, folder: Path, **options: object) -> StooqHttp:
+    """A source that asks the loopback server, one ticker at a time and without waiting."""
+    usual = {"parallel": 1, "pause_s": 0.0, "tries": 3, "timeout_s": 5.0}
+    usual |= {"sleep": lambda _: None, "now": lambda: SATURDAY}
+    return StooqHttp(stooq.url, SecretStr(KEY), folder / "kept", **(usual | options))  # type: ignore[arg-type]
+
+
+def statuses(fetched: Fetched) -> dict[str, str]:
+    """Ticker -> status of its coverage."""
+    return {record.ticker: record.status for record in fetched.coverage}
