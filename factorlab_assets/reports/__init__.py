@@ -1,0 +1,1 @@
+"""What is looked at: pictures and tables, pure functions from arrays to text."""

@@ -1,0 +1,139 @@
+"""Pictures small enough for Dagster to show without a click: under 1,000 characters of markdown.
+
+Belongs here: thumbnails, each a finished piece of markdown that names its price basis. Does not:
+the full-size pictures, which Dagster puts behind "[Show Markdown]" (`charts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from factorlab_assets.reports import charts, svg
+from factorlab_assets.reports.svg import Dates, Floats
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+FEWEST = 6
+"""Points of a line that is still a line."""
+
+
+def nav_inline(
+    dates: Dates,
+    nav: Floats,
+    drawdown: Floats,
+    *,
+    benchmark_nav: Floats | None = None,
+    benchmark_label: str = "benchmark",
+    basis: str,
+) -> str:
+    """Growth of 1 on a log scale over its drawdown, with as many points as fit.
+
+    Arrays as in `charts.nav_and_drawdown`.
+    """
+    days, below = svg.as_days(dates), svg.finite(drawdown)
+    own = svg.log10(nav)
+    if min(np.isfinite(own).sum(), np.isfinite(below).sum()) < 2:
+        return f"no data, {_basis(basis)}"
+    curves = [(own, "#07b", "strategy")]
+    if benchmark_nav is not None and np.isfinite(svg.log10(benchmark_nav)).any():
+        curves.insert(0, (svg.log10(benchmark_nav), "#888", benchmark_label))
+    most = 60
+    while True:
+        picture = _nav_picture(days, curves, below, basis, most)
+        shown = charts.as_markdown_image(picture, "NAV and drawdown")
+        excess = charts.inline_excess(shown)
+        if excess <= 0 or most == FEWEST:
+            return shown
+        # A point of a path takes three to four characters.
+        most = max(FEWEST, most - max(3, excess // (3 * len(curves) + 3)))
+
+
+def _nav_picture(
+    days: Dates, curves: list[tuple[Floats, str, str]], drawdown: Floats, basis: str, most: int
+) -> str:
+    """Single quotes, short colours and whole pixels: the fewest characters."""
+    lo = min(np.nanmin(values) for values, _, _ in curves)
+    hi = max(np.nanmax(values) for values, _, _ in curves) + 1e-6
+    x = svg.time_x(days, days) * 0.6 - 20
+    parts, ends = [], []
+    for values, colour, name in curves:
+        y = svg.at(values, lo, hi, 78, 32)
+        d = svg.line(x, y, values, per_pixel=1, most=most)
+        parts.append(f"<path d='{d}' fill='none' stroke='{colour}'/>")
+        last = np.flatnonzero(np.isfinite(values))[-1]
+        growth = svg.times(10 ** values[last])
+        ends.append((float(y[last]), colour, f"{growth} {svg.escape(name, 9)}"))
+    ends.sort()
+    if len(ends) > 1:
+        ends[1] = (max(ends[1][0], ends[0][0] + 12), *ends[1][1:])
+    worst = float(np.nanmin(drawdown))
+    y = svg.at(drawdown, 0.0, min(worst, -1e-6), 86, 112)
+    d = svg.line(x, y, drawdown, base=86, per_pixel=1, most=most)
+    parts.append(f"<path d='{d}' fill='#e94'/>")
+    ends.append((104.0, "#d50", svg.percent(worst, 1)))
+    parts += [f"<text x='276' y='{y + 4:.0f}' fill='{hue}'>{said}</text>" for y, hue, said in ends]
+    years = days[[0, -1]].astype("datetime64[Y]")
+    head = f"growth of 1 (log) {years[0]}–{years[1]}, price basis: {svg.escape(basis, 16)}"
+    parts.append(f"<text x='8' y='15'>{head}</text>")
+    if basis == "synthetic":
+        parts.append("<text x='282' y='17' font-size='17' fill='#960'>SYNTHETIC</text>")
+    return (
+        "<svg xmlns='http://www.w3.org/2000/svg' width='390' height='118' "
+        f"style='background:{svg.PAPER};font:11px Arial' fill='#567'>{''.join(parts)}</svg>"
+    )
+
+
+def weights_inline(
+    dates: Dates,
+    weights: Floats,
+    tickers: Sequence[str],
+    classes: Mapping[str, str],
+    *,
+    basis: str,
+) -> str:
+    """A table of one line per ticker: its weight over time in block characters, and the last one.
+
+    Arguments and grouping as in `charts.weights_over_time`. Long-only: ▁ is 0, whatever is held is
+    above it and █ is the largest weight, or any more in cash. Long/short: ▄ is 0, ▇ and ▁ the
+    largest either way.
+    """
+    days, known = svg.as_days(dates), svg.finite(weights)
+    if not len(days) or np.isnan(known).all():
+        return f"no data, {_basis(basis)}"
+    book = np.where(np.isnan(known), 0.0, known)
+    names, _, members = charts.layers(book, [str(ticker) for ticker in tickers], classes)
+    drawn = charts.total(book, members)
+    for columns in range(40, 1, -2):
+        shown = _block_table(days, drawn, names, basis, min(columns, len(days)))
+        if charts.inline_excess(shown) <= 0:
+            break
+    return shown
+
+
+def _block_table(days: Dates, drawn: Floats, names: list[str], basis: str, columns: int) -> str:
+    starts = np.arange(0, len(days), -(-len(days) // columns))
+    means = np.add.reduceat(drawn, starts) / np.diff(np.append(starts, len(days)))[:, None]
+    largest = float(np.abs(means).max(initial=0.0)) or 1.0
+    now = drawn[-1].tolist()
+    if (drawn < 0).any():
+        levels = 3 + np.rint(3 * means / largest).astype(int)
+        scale = f"▁ {svg.percent(-largest)} ▄ 0 ▇ {svg.percent(largest)}"
+    else:
+        names, now = [*names, "cash"], [*now, 1 - sum(now)]
+        shares = np.column_stack((means, 1 - means.sum(axis=1))) / largest
+        levels = np.ceil(7 * np.clip(shares, 0, 1) - 1e-9).astype(int)
+        scale = f"▁ 0 █ {svg.percent(largest)}"
+    span = f"{str(days[0])[:7]} to {str(days[-1])[:7]}"
+    head = f"|weight|{span}, {scale}, {_basis(basis)}|now|\n|-|-|-:|"
+    rows = [
+        (charts.escape_markdown(name[:12]), "".join(BLOCKS[k] for k in level), svg.percent(last))
+        for name, level, last in zip(names, levels.T, now, strict=True)
+    ]
+    return "\n".join((head, *(f"|{'|'.join(row)}|" for row in rows)))
+
+
+def _basis(basis: str) -> str:
+    if basis == "synthetic":
+        return "**SYNTHETIC** prices"
+    return f"price basis: {charts.escape_markdown(basis)}"

@@ -1,0 +1,121 @@
+"""Thumbnails fit into what Dagster shows without a click, and still tell the truth."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factorlab_assets.reports import charts, inline
+
+MONTHS = np.arange("2004-01", "2024-06", dtype="datetime64[M]").astype("datetime64[D]")
+BASES = st.sampled_from(["close", "total_return", "synthetic"])
+
+
+def _fits(shown: str) -> bool:
+    return len(shown.encode("utf-16-le")) // 2 < charts.INLINE_CHARACTERS
+
+
+def _svg(shown: str) -> ElementTree.Element:
+    return ElementTree.fromstring(unquote(shown[:-2].split("(<data:image/svg+xml,")[1]))
+
+
+def _texts(shown: str) -> list[str]:
+    return [element.text or "" for element in _svg(shown) if element.tag.endswith("text")]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6000), st.text(max_size=40), BASES, st.booleans())
+def test_a_nav_thumbnail_of_anything_fits(
+    seed: int, n: int, name: str, basis: str, has_gaps: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    nav = np.exp(np.cumsum(rng.normal(0, 0.05, n)))
+    drawdown = nav / np.maximum.accumulate(nav) - 1
+    if has_gaps:
+        nav[2::3] = np.nan
+    shown = inline.nav_inline(
+        np.datetime64("2004-01-01") + np.arange(n),
+        nav,
+        drawdown,
+        benchmark_nav=nav[::-1],
+        benchmark_label=name,
+        basis=basis,
+    )
+    assert any(said.endswith(f"price basis: {basis}") for said in _texts(shown))
+    assert ("SYNTHETIC" in _texts(shown)) == (basis == "synthetic")
+    assert _fits(shown) or has_gaps
+
+
+def test_a_nav_thumbnail_draws_both_curves_and_the_deepest_fall() -> None:
+    nav = np.linspace(1.0, 3.0, len(MONTHS))
+    nav[100] = 0.9
+    drawdown = nav / np.maximum.accumulate(nav) - 1
+    shown = inline.nav_inline(
+        MONTHS, nav, drawdown, benchmark_nav=nav**2, benchmark_label="SPY", basis="close"
+    )
+    assert {"3.00× strategy", "9.00× SPY", "−50.3%"} <= set(_texts(shown))
+    assert "growth of 1 (log) 2004–2024, price basis: close" in _texts(shown)
+    own = next(path for path in _svg(shown) if path.get("stroke") == "#07b").get("d", "")
+    heights = np.cumsum([int(dy) for dy in re.findall(r"-?\d+", own.replace("l", " "))[1::2]])
+    assert np.diff(heights).max() == pytest.approx(46 * np.log(nav[99] / 0.9) / np.log(10), abs=2)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_thumbnails_of_nothing_say_no_data(n: int) -> None:
+    ones = np.ones(n)
+    said = "no data, **SYNTHETIC** prices"
+    assert inline.nav_inline(MONTHS[:n], ones, ones - 1, basis="synthetic") == said
+    book = np.full((n, 1), np.nan)
+    assert inline.weights_inline(MONTHS[:n], book, ["A"], {}, basis="synthetic") == said
+
+
+def test_long_weights_are_blocks_above_a_floor_of_zero() -> None:
+    book = np.array([[0.5, 0.0], [0.5, 0.25], [0.0, 0.01]])
+    shown = inline.weights_inline(MONTHS[:3], book, ["A", "B"], {}, basis="close")
+    assert shown.split("\n") == [
+        "|weight|2004-01 to 2004-03, ▁ 0 █ 50%, price basis: close|now|",
+        "|-|-|-:|",
+        "|A|██▁|0%|",
+        "|B|▁▅▂|1%|",
+        "|cash|█▅█|99%|",
+    ]
+
+
+def test_short_weights_lie_below_the_middle() -> None:
+    book = np.array([[0.5, -0.5], [0.0, 0.25]])
+    shown = inline.weights_inline(MONTHS[:2], book, ["A", "B"], {}, basis="total_return")
+    assert shown.split("\n") == [
+        "|weight|2004-01 to 2004-02, ▁ −50% ▄ 0 ▇ 50%, price basis: total&#95;return|now|",
+        "|-|-|-:|",
+        "|A|▇▄|0%|",
+        "|B|▁▆|25%|",
+    ]
+
+
+@given(st.integers(1, 40), st.integers(1, 300), st.text(max_size=12), BASES, st.booleans())
+def test_a_weights_thumbnail_of_anything_fits(
+    n: int, n_dates: int, name: str, basis: str, is_short: bool
+) -> None:
+    book = np.random.default_rng(n).normal(size=(n_dates, n)) / n
+    shown = inline.weights_inline(
+        MONTHS[0] + np.arange(n_dates),
+        book if is_short else np.abs(book),
+        [f"{name}{i}" for i in range(n)],
+        {},
+        basis=basis,
+    )
+    assert _fits(shown)
+    lines = shown.split("\n")
+    assert {line.count("|") for line in lines} == {4}
+    assert inline._basis(basis) in lines[0]
+
+
+def test_a_column_is_the_mean_of_its_dates() -> None:
+    book = np.repeat([[1.0], [0.0]], 120, axis=0)
+    shown = inline.weights_inline(MONTHS[:240], book, ["A"], {}, basis="close")
+    assert "|A|" + "█" * 20 + "▁" * 20 + "|0%|" in shown.split("\n")
