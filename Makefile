@@ -2,7 +2,6 @@
 # Wants python3 >= 3.11 with venv and pip, and a package index; everything else goes into .venv.
 
 SHELL := bash
-.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test test-all bench lock clean setup
 
@@ -12,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## set up, then run everything on invented prices and show the result
 	@$(BIN)/factorlab demo
@@ -52,7 +51,8 @@ $(STAMP): requirements.lock pyproject.toml
 	    'What to do: install venv for $(PYTHON) (Debian, Ubuntu: apt install python3-venv).' >&2; \
 	  exit 1; }
 	@echo "Setting up $(VENV): $$(grep -c == requirements.lock) locked packages, once"
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps \
+	@set -o pipefail; \
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps \
 	  -r requirements.lock | awk '/^Collecting/ && ++n % 20 == 0 { print "  fetched", n; fflush() } \
 	  /^Installing collected/ { print "  unpacking"; fflush() }'
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check \

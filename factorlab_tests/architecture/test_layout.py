@@ -53,13 +53,19 @@ def test_every_module_says_what_belongs_in_it_and_what_does_not() -> None:
     assert not silent
 
 
-def test_only_the_store_opens_a_database_file() -> None:
+def opens_a_file(node: ast.AST) -> bool:
+    """Whether a piece of code names a database file: by connecting, by attaching, or in SQL."""
+    if isinstance(node, ast.Call):
+        called = ast.unparse(node.func)
+        connects = called == "duckdb.connect" and bool(node.args or node.keywords)
+        return connects or called.rpartition(".")[2] == "attached"
+    return isinstance(node, ast.Constant) and "ATTACH " in str(node.value)
+
+
+def test_only_the_store_and_its_engine_open_a_database_file() -> None:
     openers = {
-        f"{name}:{node.lineno}"
+        name
         for name, tree in package_modules().items()
-        if name != "factorlab_assets/store.py"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "duckdb.connect"
-        if node.args or node.keywords
+        if any(opens_a_file(node) for node in ast.walk(tree))
     }
-    assert not openers
+    assert openers <= {"factorlab_assets/store.py", "factorlab_assets/engine.py"}
