@@ -82,10 +82,9 @@ def _days(panel: Panel, backtest: Backtest, prices: DailyPrices) -> tuple[Dates,
     start = panel.dates[np.searchsorted(panel.dates, backtest.dates[0]) - 1]
     days = sessions((start + 1).item(), backtest.dates[-1].item())
     known = np.isin(panel.tickers, tickers)
-    close = np.full((len(dates), len(panel.tickers)), np.nan)
-    close[:, known] = given[:, np.searchsorted(tickers, panel.tickers[known])]
-    last = np.searchsorted(dates, days, side="right") - 1
-    return days, np.where(last[:, np.newaxis] < 0, np.nan, carried(close)[last])
+    close = np.full((len(dates) + 1, len(panel.tickers)), np.nan)  # row 0: before the first date
+    close[1:, known] = given[:, np.searchsorted(tickers, panel.tickers[known])]
+    return days, carried(close)[np.searchsorted(dates, days, side="right")]
 
 
 def _worth(shares: Floats, month: npt.NDArray[np.intp], closes: Floats) -> Floats:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from factorlab_assets.core.backtest import Backtest, at_trade, drawdown, growth
+from factorlab_assets.core.backtest import Backtest, drawdown, growth, simulate
 from factorlab_assets.core.daily import Daily
-from factorlab_assets.core.holding import Bools, Carry, earned, legs, rebalances
+from factorlab_assets.core.holding import Bools, rebalances
 from factorlab_assets.core.panel import Floats, Panel
 from factorlab_assets.core.portfolio import UNPRICED, Book
 from factorlab_assets.core.research import universe
@@ -60,24 +60,20 @@ def constraint_violations(resolved: Resolved, market: Panel, book: Book) -> Viol
 def identity_violations(
     resolved: Resolved, market: Panel, book: Book, backtest: Backtest
 ) -> Violations:
-    """Rows in which the backtest does not add up: turnover from the weights, cost = turnover·bps,
-    net = gross − cost, nav = Π(1 + net), drawdown, exposures, and a run without missing months."""
-    panel, strategy = universe(resolved, market), resolved.strategy
-    rows = slice(book.start, book.start + len(backtest.dates))
-    if not np.array_equal(panel.dates[1:][rows], backtest.dates):
+    """Rows in which the backtest is not what the stored weights earn, or does not add up:
+    cost = turnover·bps, net = gross − cost, nav = Π(1 + net), drawdown; or months are missing."""
+    strategy = resolved.strategy
+    again = simulate(strategy, book, universe(resolved, market), np.full(len(market.dates), np.nan))
+    if not np.array_equal(again.dates, backtest.dates):
         got = [str(day) for day in backtest.dates[[0, -1]]] if len(backtest.dates) else []
         return [{"rule": "one row per month after the start", "got": got}]
-    held = book.weights[:-1][rows]
-    bps = strategy.costs.tc_bps + strategy.costs.slippage_bps
-    expected = {
-        "turnover": _turnover(resolved, panel, book)[rows],
-        "cost": backtest.turnover * bps / 1e4,
+    earned = ("gross_return", "rf", "turnover", "gross_exposure", "net_exposure")
+    expected = {name: getattr(again, name) for name in (*earned, "n_holdings", "n_unpriced")}
+    expected |= {
+        "cost": backtest.turnover * (strategy.costs.tc_bps + strategy.costs.slippage_bps) / 1e4,
         "net_return": backtest.gross_return - backtest.cost,
         "nav": growth(backtest.net_return),
         "drawdown": drawdown(backtest.nav),
-        "gross_exposure": np.abs(held).sum(axis=1),
-        "net_exposure": held.sum(axis=1),
-        "n_holdings": np.count_nonzero(held, axis=1),
     }
     found: Violations = []
     for column, should in expected.items():
@@ -104,19 +100,6 @@ def compounding_violations(daily: Daily, backtest: Backtest) -> Violations:
     fall = drawdown(daily.nav)
     wrong = _differ(daily.drawdown, fall)
     return found + _rows("drawdown", wrong, daily.drawdown, fall, daily.dates)
-
-
-def _turnover(resolved: Resolved, panel: Panel, book: Book) -> Floats:
-    """Two-way turnover of the trade at each date but the last, by its definition."""
-    strategy = resolved.strategy
-    trades = rebalances(panel.dates, book.start, strategy.portfolio.rebalance_months)
-    held = book.weights[:-1]
-    before = np.zeros_like(held)
-    before[1:] = held[:-1]
-    if strategy.execution.turnover == "drifted":
-        period = legs(panel, trades, strategy.execution.trade_at)
-        before = at_trade(book, period, earned(held, period.after, Carry.of(strategy))).weights
-    return np.where(trades[:-1], np.abs(held - before).sum(axis=1), 0.0)
 
 
 def _differ(value: npt.NDArray[Any], should: npt.NDArray[Any], rel: float = TOLERANCE) -> Bools:

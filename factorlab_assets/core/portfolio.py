@@ -75,9 +75,9 @@ def build(
     A name is eligible where its score and its month-end price are known.
 
     - Start: the first date with `min_names` eligible names; by default the larger of 2k and half
-      the universe (at most the whole of a named universe); a fraction, being a share of whoever is
-      eligible, has no k, and a fixed book wants every name it lists. Later dates with fewer are all
-      cash (a fixed book has such later dates only where min_names is given).
+      the universe (at most the whole of a named universe). k is 1 for a fraction, which is a share
+      of whoever is eligible, and a fixed book wants every name it lists. Later dates with fewer
+      names than the start needed are all cash (in a fixed book only where min_names is given).
     - Selection: the k highest scores, ties by ticker; shorts are the k last of the same order, so
       nobody is both (where 2k exceeds the eligible, k is half of them).
     - Legs: longs sum to (gross + net)/2, shorts to (gross − net)/2. `equal` gives each selected
@@ -132,16 +132,18 @@ def eligibility(
     priced = np.isfinite(panel.price)
     eligible = priced & np.isfinite(score)
     dates = np.ones(len(priced), dtype=np.int64)
+    either = portfolio.select.fraction is not None or portfolio.type == "long_short"
+    twice_k = 2 * (portfolio.select.top_k or int(either))
     if portfolio.weighting == "fixed":
         listed = _fixed_weights(portfolio, panel) != 0.0
         eligible &= listed
         needed = dates * np.count_nonzero(listed)
     elif universe_size is None:
         seen = np.logical_or.accumulate(priced, axis=0).sum(axis=1)
-        needed = np.maximum(2 * (portfolio.select.top_k or 0), -(-seen // 2))
+        needed = np.maximum(twice_k, -(-seen // 2))
     else:
         half = -(-universe_size // 2)
-        needed = dates * min(max(2 * (portfolio.select.top_k or 0), half), universe_size)
+        needed = dates * min(max(twice_k, half), universe_size)
     if portfolio.min_names is not None:
         needed = dates * portfolio.min_names
     return eligible, np.maximum(needed, 1)

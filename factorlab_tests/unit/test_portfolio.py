@@ -205,6 +205,14 @@ class TestStart:
         strategy = ranked({"select": {"top_k": 4}})
         assert self.grow(strategy, [0, 1, 2, 3, 4], universe_size=5).start == 4
 
+    @pytest.mark.parametrize(
+        ("portfolio", "start"),
+        [({}, 0), ({"select": {"fraction": 0.2}}, 1), ({"type": "long_short"}, 1)],
+    )
+    def test_a_fraction_or_two_sides_need_two_names(self, portfolio: dict[str, Any], start: int):
+        book = self.grow(ranked(portfolio), [0, 1, 6, 6], universe_size=None)
+        assert book.start == start
+
     def test_min_names_given_is_what_counts(self):
         assert (
             self.grow(strategy_of(portfolio={"min_names": 1}), [2, 3], universe_size=9).start == 2

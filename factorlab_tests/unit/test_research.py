@@ -255,6 +255,25 @@ class TestNotStarted:
         assert len(said.backtest.dates) == 1
 
 
+def test_a_strategy_that_never_trades_earns_the_cash_rate_and_its_ratios_are_undefined():
+    strategy = strategy_of(
+        factors=[factor("trend", weight=-1.0)],
+        portfolio={"weighting": "signal"},
+        cash={"yield_ann": 0.12},
+    )
+    months = 30
+    market = panel_of({t: [1.01**i for i in range(months)] for t in ("A", "B")}, first="2019-01")
+    nobody: Any = (MARKET.dates[:0], np.array([], dtype="U1"), np.empty((0, 0)), np.empty((0, 0)))
+    cell = resolved_of(strategy, ["A", "B"])
+    said = research.run(cell, market, nobody)
+    row = research.measure(cell, said.backtest, said.daily, price_basis="close")[0]
+    assert not said.backtest.turnover.any()
+    assert row["cagr"] == pytest.approx(0.12, rel=1e-12)
+    assert row["max_drawdown"] == row["max_drawdown_daily"] == row["turnover_ann"] == 0.0
+    for name in ("sharpe", "sortino", "calmar", "t_excess_equal_vol"):
+        assert np.isnan(row[name]), name
+
+
 def test_a_market_of_one_month_runs_to_an_empty_end():
     for name in CASES:
         cell, market = (
