@@ -14,7 +14,7 @@ from factorlab_tests.architecture.repository import package_modules, project_fil
 from factorlab_tests.conftest import PROJECT_ROOT
 
 CONFIG = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
-EXPLAINED = re.compile(r"# (noqa: [A-Z0-9, ]*\d|type: ignore\[[a-z, -]+\]) .*[a-z]{3}.*")
+EXPLAINED = re.compile(r"# ((?:ruff: )?noqa: [A-Z0-9, ]*\d|type: ignore\[[a-z, -]+\]) .*[a-z]{3}.*")
 MAY_IMPORT_DAGSTER = {"assets", "definitions", "cli"}
 
 
@@ -36,7 +36,7 @@ def test_the_dagster_rule_covers_every_part_that_may_not_import_it() -> None:
 
 
 def test_every_exception_to_a_rule_says_why_beside_it() -> None:
-    exception = re.compile(r"# (noqa|type: ignore)(.*)")
+    exception = re.compile(r"# ((ruff: )?noqa|type: ignore).*")
     bare = [
         f"{path.relative_to(PROJECT_ROOT)}:{number}: {line.strip()}"
         for path in project_files()
