@@ -355,3 +355,7 @@ def _progress(title: str, steps: int) -> Iterator[None]:
             yield
         finally:
             logger.removeHandler(handler)
+
+
+if __name__ == "__main__":
+    main()

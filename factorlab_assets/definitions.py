@@ -6,6 +6,7 @@ Belongs here: assembly only. Tests build the same graph over a store of their ow
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -34,17 +35,16 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
             "store": store,
             "duckdb": store,
             "settings": settings,
-            "io_manager": io.StoreIOManager(resource=store),
+            "io_manager": io.StoreIOManager(store.store),
         },
         executor=dg.in_process_executor,
     )
 
 
 if "DAGSTER_HOME" not in os.environ:
-    warnings.warn(
+    logging.getLogger("factorlab").warning(
         "DAGSTER_HOME is not set: what runs now is forgotten afterwards, strategy partitions "
-        "included. Run `factorlab init` once in the project's root.",
-        stacklevel=1,
+        "included. Run `factorlab init` once in the project's root."
     )
 
 defs = build_definitions()

@@ -60,8 +60,9 @@ def ingest(
     _refuse_mixing(store, settings, month, replace_source)
     universes = strategy.load_universes(settings.universes_path)
     tickers = _tickers(settings, universes)
-    fetched = source_of(settings, universes).fetch(tickers, end)
-    verdicts = [_freshness(fetched, end), _coverage(fetched)]
+    source = source_of(settings, universes)
+    fetched = source.fetch(tickers, end)
+    verdicts = [_coverage(fetched), _freshness(fetched, end)]
     for verdict in verdicts:
         if not verdict.passed:
             raise FactorLabError(
@@ -69,7 +70,7 @@ def ingest(
                 where=f"ingest of {month} from {settings.source}",
                 got=verdict.detail["got"],
                 expected=verdict.detail["expected"],
-                do=verdict.detail["do"],
+                do="; ".join([*fetched.notes, verdict.detail["do"]]),
             )
     distributions = None
     if settings.distributions_path is not None:
@@ -86,6 +87,8 @@ def ingest(
         replace_source=replace_source,
         verdicts=verdicts,
     )
+    if isinstance(source, StooqHttp):
+        source.finish(fetched, end)
     return Ingested(version, fetched, verdicts)
 
 

@@ -61,7 +61,11 @@ def recompute(store: Store, version: Version, resolved: Resolved) -> Mapping[str
     with store.read() as con:
         market = panel_from_table(returns.monthly_returns(con, bars, distributions, version.month))
         prices = returns.daily_basis(
-            con, bars, distributions, market.tickers.tolist(), version.last_date
+            con,
+            bars,
+            distributions,
+            research.universe(resolved, market).tickers.tolist(),
+            version.last_date,
         )
     result = research.run(resolved, market, prices)
     segments = research.measure(

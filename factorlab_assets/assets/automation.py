@@ -1,9 +1,9 @@
 """When things run by themselves: the monthly refresh, the drop folder, new strategies, new data.
 
 Belongs here: schedules and sensors; each skips with a reason rather than waiting for the database.
-"""
 
-from __future__ import annotations
+Dagster reads the annotations of decorated functions: they are not postponed here.
+"""
 
 import hashlib
 import json

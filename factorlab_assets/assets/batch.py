@@ -2,9 +2,9 @@
 
 Belongs here: everything that the research assets share — resolving cells, gating their inputs,
 writing, the experiment ledger, reporting. Does not: what any one asset computes (`research`).
-"""
 
-from __future__ import annotations
+Dagster reads the annotations of decorated functions: they are not postponed here.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pyarrow as pa
 from dagster_duckdb import DuckDBResource
 
 from factorlab_assets import schemas
+from factorlab_assets.errors import FactorLabError
 from factorlab_assets.store import Store
 
 
@@ -41,18 +41,15 @@ class StoreResource(DuckDBResource):
             yield connection
 
 
-class StoreIOManager(dg.ConfigurableIOManager):
+class StoreIOManager(dg.IOManager):
     """Loads a FactorLab table's partitions into an asset's argument, verdicts demanded.
 
     The argument's annotation chooses pandas or pyarrow. The shipped assets write through the store
     themselves; an asset of a user's own that returns a frame uses an IO manager of its own.
     """
 
-    resource: StoreResource
-
-    @cached_property
-    def _store(self) -> Store:
-        return self.resource.store
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def load_input(self, context: dg.InputContext) -> Any:
         table = schemas.TABLES[context.asset_key.path[-1]]
@@ -60,7 +57,8 @@ class StoreIOManager(dg.ConfigurableIOManager):
         return rows if context.dagster_type.typing_type is pa.Table else rows.to_pandas()
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame | pa.Table) -> None:
-        raise NotImplementedError(
-            f"{context.asset_key.to_user_string()} returned a frame: the store holds FactorLab's own "
-            "tables only; write yours with the `duckdb` resource, or give the asset an IO manager"
+        raise FactorLabError(
+            "the store holds FactorLab's own tables only",
+            where=f"asset {context.asset_key.to_user_string()}, which returned a frame",
+            do="write it with the `duckdb` resource, or give the asset an IO manager of its own",
         )

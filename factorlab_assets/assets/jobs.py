@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import dagster as dg
 
-from factorlab_assets.assets import partitions
 
 market = dg.define_asset_job(
     "market",
     selection=dg.AssetSelection.groups("market"),
-    partitions_def=partitions.MONTHS,
     description="Ingest one month: prices, their quality, monthly returns; register strategies.",
 )
 research = dg.define_asset_job(
     "research",
     selection=dg.AssetSelection.groups("research"),
-    partitions_def=partitions.CELLS,
     description="Compute one cell: signals, scores, weights, returns and metrics of a strategy.",
 )

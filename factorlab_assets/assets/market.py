@@ -1,9 +1,9 @@
 """The market assets: strategy files, bars, their quality, monthly returns.
 
 Belongs here: group `market`. Does not: anything that depends on a strategy.
-"""
 
-from __future__ import annotations
+Dagster reads the annotations of decorated functions: they are not postponed here.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -111,9 +111,9 @@ def _stored_prices(store: Store, done: ingest.Ingested) -> checks.Stored:
     version = done.version
     with store.read() as con:
         bars = ingest.version_bars(version.data_version_id)
-        last = con.execute(
+        last = con.sql(
             f"SELECT * FROM {bars} WHERE date = ? ORDER BY ticker LIMIT {present.PREVIEW_ROWS}",
-            [version.last_date],
+            params=[version.last_date],
         ).to_arrow_table()
     metadata = present.rows_metadata(last) | _version_metadata(version)
     metadata |= {
@@ -157,9 +157,7 @@ def price_quality(context: dg.AssetExecutionContext, store: StoreResource) -> Re
             )
         rows = rows.append_column("price_basis", pa.array([version.price_basis] * len(rows)))
         spans = [rows.column(name).to_pylist() for name in ("ticker", "first_date", "last_date")]
-        picture = charts.coverage(
-            *spans, title="First to last bar", basis=version.price_basis
-        )
+        picture = charts.coverage(*spans, title="First to last bar", basis=version.price_basis)
         extra = {"spans": present.picture(picture, "which tickers span which years")}
         return _write_month(store.store, schemas.PRICE_QUALITY, rows, version, extra)
 

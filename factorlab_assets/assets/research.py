@@ -16,6 +16,7 @@ from factorlab_assets import ingest
 from factorlab_assets.assets import present
 from factorlab_assets.assets.batch import Cell, Month, research_asset
 from factorlab_assets.core import identities, proof, research, returns, tables
+from factorlab_assets.core.daily import DailyPrices
 from factorlab_assets.reports import charts
 
 
@@ -156,10 +157,9 @@ def _nav_picture(cell: Cell, series: Any, benchmark: Any = None) -> dict[str, An
     return {"nav_and_drawdown": present.picture(picture, "NAV and drawdown")}
 
 
-def _daily_prices(month: Month) -> Any:
+def _daily_prices(month: Month) -> DailyPrices:
     """The daily closes of whatever any of the cells holds, read once for all."""
-    rows = [rows for rows in month.inputs["weights"].values()]
-    held = pa.concat_tables(rows)
+    held = pa.concat_tables(month.inputs["weights"].values())
     held = held.filter(pc.not_equal(held.column("weight"), 0.0)).column("ticker").unique()
     version = month.version
     with month.store.read() as con:
@@ -167,7 +167,7 @@ def _daily_prices(month: Month) -> Any:
             con,
             ingest.version_bars(version.data_version_id),
             ingest.version_distributions(version),
-            sorted(held.to_pylist()),
+            held.to_pylist(),
             version.last_date,
         )
 
@@ -183,6 +183,7 @@ def _prove(month: Month, cells: list[Cell]) -> None:
             ingest.version_bars(version.data_version_id),
             ingest.version_distributions(version),
             version.month,
+            [cell.resolved for cell in cells],
         )
     for cell in cells:
         found = scenarios.prove(cell.resolved)

@@ -53,12 +53,12 @@ def price_quality(
     Table with the columns of `schemas.PRICE_QUALITY` less month, data_version_id and price_basis;
     a gap counts sessions between a ticker's first and last bar on which it has none.
     """
-    first = con.execute(f"SELECT min(date) FROM {bars}").fetchone()
-    start = first[0] if first and first[0] else calendar.month_end(month)
-    days = calendar.sessions(start, calendar.month_end(month))
+    end = calendar.month_end(month)
+    ((first,),) = con.sql(f"SELECT min(date) FROM {bars}").fetchall()
+    days = calendar.sessions(first or end, end)
     con.register("sessions", pa.table({"day": pa.array(days.astype("datetime64[D]"))}))
     try:
         sql = _SQL.format(bars=bars, coverage=coverage, rejected=rejected)
-        return con.execute(sql).to_arrow_table()
+        return con.sql(sql).to_arrow_table()
     finally:
         con.unregister("sessions")

@@ -1,0 +1,72 @@
+"""The graph as the web UI shows it before any run."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from factorlab_assets import schemas
+from factorlab_assets.definitions import defs
+
+GRAPH = {
+    "market": {"strategies", "raw_prices", "price_quality", "monthly_returns"},
+    "research": {
+        "factor_signals",
+        "scores",
+        "weights",
+        "daily_returns",
+        "backtest_returns",
+        "metrics",
+    },
+}
+SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_groups_hold_the_assets_of_the_design() -> None:
+    groups: dict[str, set[str]] = {}
+    for name, spec in SPECS.items():
+        groups.setdefault(str(spec.group_name), set()).add(name)
+    assert groups == GRAPH
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_asset_says_what_it_is(name: str) -> None:
+    spec = SPECS[name]
+    assert spec.description
+    assert spec.kinds
+    assert spec.owners
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"strategies"}))
+def test_columns_are_known_before_any_run(name: str) -> None:
+    shown = SPECS[name].metadata["dagster/column_schema"]
+    assert [column.name for column in shown.columns] == list(schemas.TABLES[name].columns)
+    assert all(column.description for column in shown.columns)
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"strategies"}))
+def test_every_table_has_its_blocking_checks(name: str) -> None:
+    specs = [
+        spec
+        for spec in defs.get_all_asset_checks_specs()
+        if spec.asset_key == dg.AssetKey(name)
+    ] if hasattr(defs, "get_all_asset_checks_specs") else _check_specs(name)
+    assert {spec.name for spec in specs} == set(schemas.TABLES[name].checks)
+    assert all(spec.blocking and spec.description for spec in specs)
+
+
+def _check_specs(name: str) -> list[dg.AssetCheckSpec]:
+    graph = defs.resolve_asset_graph()
+    return [graph.get_check_spec(key) for key in graph.asset_check_keys
+            if key.asset_key == dg.AssetKey(name)]
+
+
+def test_research_follows_the_design_graph() -> None:
+    def upstream(name: str) -> set[str]:
+        return {dep.asset_key.to_user_string() for dep in SPECS[name].deps}
+
+    assert upstream("price_quality") == upstream("monthly_returns") == {"raw_prices"}
+    assert upstream("scores") >= {"factor_signals"}
+    assert upstream("weights") >= {"scores", "factor_signals"}
+    assert upstream("backtest_returns") >= {"weights", "monthly_returns"}
+    assert "strategies" not in set().union(*map(upstream, GRAPH["research"]))

@@ -1,0 +1,120 @@
+"""The market stage: ingest, quality, monthly returns, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from factorlab_assets import schemas
+from factorlab_tests.orchestration.conftest import (
+    MONTH,
+    Project,
+    evaluations,
+    materializations,
+)
+
+
+def test_one_run_stores_a_version_and_shows_it(ingested: Project) -> None:
+    version = ingested.store.current_version(MONTH)
+    assert version is not None
+    assert version.data_version_id.startswith(f"{MONTH}-")
+    assert version.price_basis == "synthetic"
+    assert not version.is_backfilled
+    assert version.n_tickers == 13
+    fingerprints = {
+        table.name: ingested.store.partitions(table)[0].fingerprint
+        for table in (schemas.PRICE_QUALITY, schemas.MONTHLY_RETURNS)
+    }
+    assert set(fingerprints.values()) == {version.data_version_id}
+
+
+def test_metadata_name_version_span_rows_and_that_it_is_invented(project: Project) -> None:
+    result = project.market()
+    assert result.success
+    shown = materializations(result, "raw_prices")[MONTH]
+    assert shown["dagster/row_count"] > 10_000
+    assert shown["data_version"].startswith(MONTH)
+    assert shown["date_range"].endswith("2012-06-29")
+    assert "SYNTHETIC" in shown
+    assert "|ticker|" in shown["preview"]
+    assert "data:image/svg+xml" in materializations(result, "price_quality")[MONTH]["spans"]
+    assert all(evaluations(result).values())
+    assert ("raw_prices", "freshness", MONTH) in evaluations(result)
+
+
+def test_strategy_files_become_partitions(ingested: Project) -> None:
+    files = {path.stem for path in ingested.settings.strategies_path.glob("*.yaml")}
+    assert set(ingested.instance.get_dynamic_partitions("strategy")) == files
+
+
+def test_the_same_content_makes_no_new_version(project: Project) -> None:
+    assert project.market().success
+    before = project.store.versions()
+    assert project.market().success
+    assert project.store.versions() == before
+
+
+def test_invented_and_real_prices_do_not_mix_unless_told(
+    project: Project, tmp_path: Path
+) -> None:
+    assert project.market().success
+    before = project.store.current_version(MONTH)
+    (tmp_path / "files").mkdir()
+    for ticker in ("spy", "ief"):
+        (tmp_path / "files" / f"{ticker}_us_d.csv").write_text(
+            "Date,Open,High,Low,Close,Volume\n2012-06-28,10,11,9,10,5\n2012-06-29,10,11,9,10.5,5\n"
+        )
+    project.settings.universes_path.write_text("two: {tickers: {SPY: Equity, IEF: Rates}}\n")
+    said = {"source": "stooq-files", "path": str(tmp_path / "files"), "universe": "two"}
+    refused = project.market(**said)
+    assert not refused.success
+    assert "came from another source" in failure(refused)
+    assert project.store.current_version(MONTH) == before
+    assert project.market(**said, replace_source=True).success
+    current = project.store.current_version(MONTH)
+    assert current is not None
+    assert current.price_basis == "close"
+
+
+def test_a_source_that_ends_early_fails_and_stores_nothing(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "old.csv").write_text(
+        "Date,Open,High,Low,Close,Volume\n2012-06-27,10,11,9,10,5\n2012-06-28,10,11,9,10.5,5\n"
+    )
+    project.settings.universes_path.write_text("one: {tickers: {OLD: Equity}}\n")
+    path = str(tmp_path / "old.csv")
+    result = project.market(source="stooq-files", path=path, universe="one")
+    assert not result.success
+    assert "freshness" in failure(result)
+    assert "2012-06-29" in failure(result)
+    assert project.store.versions() == []
+
+
+def test_distributions_make_total_returns(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "paid.csv").write_text(
+        "Date,Open,High,Low,Close,Volume\n2012-05-31,10,10,10,10,5\n2012-06-29,10,11,9,10.5,5\n"
+    )
+    (tmp_path / "d.csv").write_text("ticker,ex_date,amount\nPAID,2012-06-29,0.5\n")
+    project.settings.universes_path.write_text("one: {tickers: {PAID: Equity}}\n")
+    result = project.market(
+        source="stooq-files",
+        path=str(tmp_path / "paid.csv"),
+        distributions=str(tmp_path / "d.csv"),
+        universe="one",
+    )
+    assert result.success, failure(result)
+    rows = project.store.load(schemas.MONTHLY_RETURNS, [MONTH]).to_pylist()
+    assert rows[-1]["ret"] == pytest.approx((10.5 + 0.5) / 10 - 1, abs=1e-15)
+    version = project.store.current_version(MONTH)
+    assert version is not None
+    assert version.price_basis == "total_return"
+
+
+def failure(result: object) -> str:
+    """The reasons of a failed run, as the UI shows them."""
+    events = [e for e in result.all_events if e.is_step_failure]  # type: ignore[attr-defined]
+    return " ".join(
+        str(e.step_failure_data.user_failure_data or e.step_failure_data.error) for e in events
+    )

@@ -1,0 +1,151 @@
+"""The research stage: cells, ranges, bad cells, the ledger, reproducibility."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from factorlab_assets import identity, schemas
+from factorlab_assets.verify import verify
+from factorlab_tests.orchestration.conftest import (
+    MONTH,
+    Project,
+    evaluations,
+    materializations,
+)
+
+TABLES = ("factor_signals", "scores", "weights", "backtest_returns", "daily_returns", "metrics")
+
+
+def hashes(project: Project, name: str) -> dict[str, str]:
+    """Table -> content hash of a cell."""
+    return {
+        table: record.content_hash
+        for table in TABLES
+        for record in project.store.partitions(schemas.TABLES[table])
+        if record.partition == f"{MONTH}|{name}"
+    }
+
+
+def test_a_cell_runs_from_signals_to_metrics(ingested: Project) -> None:
+    result = ingested.cell("trend_12m")
+    assert result.success
+    key = f"{MONTH}|trend_12m"
+    assert set(hashes(ingested, "trend_12m")) == set(TABLES)
+    checks = evaluations(result)
+    assert all(checks.values())
+    assert ("backtest_returns", "no_lookahead", key) in checks
+    shown = materializations(result, "backtest_returns")[key]
+    assert "data:image/svg+xml" in shown["nav_and_drawdown"]
+    assert "SYNTHETIC" in shown
+    assert shown["experiment_id"]
+    assert "sharpe" in materializations(result, "metrics")[key]
+
+
+def test_twice_is_the_same_to_the_last_bit_and_one_experiment(ingested: Project) -> None:
+    assert ingested.cell("low_vol").success
+    first = hashes(ingested, "low_vol")
+    assert ingested.cell("low_vol").success
+    assert hashes(ingested, "low_vol") == first
+    rows = [r for r in ingested.store.experiments().to_pylist() if r["strategy"] == "low_vol"]
+    assert len({r["experiment_id"] for r in rows}) == 1
+    assert [(r["attempt"], r["status"]) for r in rows] == [
+        (1, "started"),
+        (1, "done"),
+        (2, "started"),
+        (2, "done"),
+    ]
+
+
+def test_a_range_runs_as_one_and_a_bad_cell_harms_no_other(project: Project) -> None:
+    assert project.market().success
+    project.strategy("faber_10m", "description: nonsense\nfactors: [{name: no_such, delay: 1}]\n")
+    result = project.cells("equal_weight_13", "xsmom_12_1")
+    assert result.success
+    names = set(project.instance.get_dynamic_partitions("strategy"))
+    done = {r.partition for r in project.store.partitions(schemas.METRICS)}
+    assert done == {f"{MONTH}|{name}" for name in names - {"faber_10m"}}
+    checks = evaluations(result)
+    assert checks["metrics", "schema", f"{MONTH}|faber_10m"] is False
+    assert checks["metrics", "schema", f"{MONTH}|trend_12m"] is True
+    shown = materializations(result, "metrics")
+    assert "no_such" in shown[f"{MONTH}|faber_10m"]["REFUSED"]
+
+
+def test_alone_and_in_a_range_a_cell_is_the_same(project: Project) -> None:
+    assert project.market().success
+    assert project.cell("trend_12m").success
+    alone = hashes(project, "trend_12m")
+    assert project.cells("equal_weight_13", "xsmom_12_1").success
+    assert hashes(project, "trend_12m") == alone
+
+
+def test_verify_recomputes_to_the_last_bit(ingested: Project) -> None:
+    assert ingested.cell("three_factor_ls").success
+    done = [r for r in ingested.store.experiments().to_pylist()
+            if r["strategy"] == "three_factor_ls" and r["status"] == "done"]
+    found = verify(ingested.store, done[-1]["experiment_id"])
+    assert found.identical, found.told
+    assert json.loads(done[-1]["detail"]) == hashes(ingested, "three_factor_ls")
+
+
+def test_verify_shows_the_first_difference(
+    ingested: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ingested.cell("xsmom_12_1").success
+    done = [r for r in ingested.store.experiments().to_pylist()
+            if r["strategy"] == "xsmom_12_1" and r["status"] == "done"]
+    from factorlab_assets.core import research
+
+    combine = research.combine
+    monkeypatch.setattr(research, "combine", lambda *said: combine(*said) * 1.5)
+    found = verify(ingested.store, done[-1]["experiment_id"])
+    assert not found.identical
+    assert "scores" in found.told
+    assert "score:" in found.told
+
+
+def test_a_changed_parameter_price_or_code_is_another_experiment(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def experiment() -> str:
+        assert project.market().success
+        assert project.cell("trend_12m").success
+        (cell,) = [r for r in project.store.partitions(schemas.METRICS)]
+        return cell.fingerprint
+
+    first = experiment()
+    assert experiment() == first
+    path = project.settings.strategies_path / "trend_12m.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("lookback: 12", "lookback: 11"))
+    assert text != path.read_text()
+    parameter = experiment()
+    path.write_text("# a comment\n" + text)
+    assert experiment() == first
+    monkeypatch.setattr(identity, "code_version", lambda: "another")
+    code = experiment()
+    assert len({first, parameter, code}) == 3
+
+
+def test_a_cell_of_a_month_without_prices_fails_saying_so(project: Project) -> None:
+    assert project.market().success
+    result = project.cell("trend_12m", month="2011-03")
+    assert not result.success
+    rows = project.store.experiments().to_pylist()
+    assert rows == []
+
+
+def test_inputs_of_another_experiment_are_refused(project: Project) -> None:
+    import dagster as dg
+
+    assert project.market().success
+    assert project.cell("trend_12m").success
+    path = project.settings.strategies_path / "trend_12m.yaml"
+    path.write_text(path.read_text().replace("lookback: 12", "lookback: 11"))
+    result = project.cell("trend_12m", asset_selection=[dg.AssetKey("metrics")])
+    assert not result.success
+    last = project.store.experiments().to_pylist()[-1]
+    assert last["status"] == "failed"
+    assert "metrics" in last["detail"]
