@@ -156,14 +156,10 @@ def test_nothing_to_draw_says_no_data(n: int) -> None:
         assert {"no data", "SYNTHETIC", "price basis: synthetic"} <= set(_texts(drawn))
 
 
-@given(
-    st.lists(st.sampled_from([np.nan, -2.0, 0.0, 1.0, 3.0, np.inf]) | st.floats(-9, 9)),
-    st.integers(6, 50),
-)
-def test_decimation_keeps_ends_and_extremes_within_its_budget(
-    values: list[float], most: int
-) -> None:
-    array = np.array(values, float)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 400), st.integers(6, 30))
+def test_decimation_keeps_ends_and_extremes_within_its_budget(seed: int, n: int, most: int) -> None:
+    rng = np.random.default_rng(seed)
+    array = np.where(rng.random(n) < 0.2, rng.choice([np.nan, np.inf]), rng.integers(0, 20, n))
     known = np.flatnonzero(np.isfinite(array))
     kept = svg.decimate(array, most)
     assert len(kept) <= most
@@ -312,7 +308,7 @@ def test_of_many_signals_the_ten_at_each_end_are_drawn() -> None:
 
 
 def test_the_address_of_a_picture_decodes_to_the_picture_whatever_is_written_in_it() -> None:
-    drawn = _nav(title=HOSTILE)
+    drawn = f"<svg>{HOSTILE.splitlines()[0]} %41 &amp; é ×</svg>"
     shown = charts.as_markdown_image(drawn, "alt [x] `y`")
     head, address = shown[:-2].split("(<data:image/svg+xml,")
     assert head == "![alt &#91;x&#93; &#96;y&#96;]"
@@ -341,7 +337,7 @@ def test_a_preview_shows_the_last_rows_escaped_with_numbers_to_the_right() -> No
 def test_a_preview_drops_the_oldest_rows_until_it_shows_without_a_click() -> None:
     table = pa.table({f"column_{k}": list(range(100)) for k in range(15)})
     lines = charts.preview_table(table, 100).split("\n")
-    assert 800 < len("\n".join(lines)) < charts.INLINE_CHARACTERS
+    assert 800 < len("\n".join(lines)) < 1000
     assert lines[-1].startswith("|99|")
     assert lines[2].startswith(f"|{100 - len(lines) + 2}|")
 

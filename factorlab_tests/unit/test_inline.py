@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorlab_assets.reports import charts, inline
+from factorlab_assets.reports import inline
 
 MONTHS = np.arange("2004-01", "2024-06", dtype="datetime64[M]").astype("datetime64[D]")
 BASES = st.sampled_from(["close", "total_return", "synthetic"])
 
 
 def _fits(shown: str) -> bool:
-    return len(shown.encode("utf-16-le")) // 2 < charts.INLINE_CHARACTERS
+    return len(shown.encode("utf-16-le")) // 2 < 1000  # what Dagster shows without a click
 
 
 def _svg(shown: str) -> ElementTree.Element:
@@ -119,3 +119,5 @@ def test_a_column_is_the_mean_of_its_dates() -> None:
     book = np.repeat([[1.0], [0.0]], 120, axis=0)
     shown = inline.weights_inline(MONTHS[:240], book, ["A"], {}, basis="close")
     assert "|A|" + "█" * 20 + "▁" * 20 + "|0%|" in shown.split("\n")
+    always = inline.weights_inline(MONTHS[:61], np.ones((61, 1)), ["A"], {}, basis="close")
+    assert "|A|" + "█" * 31 + "|100%|" in always.split("\n")
