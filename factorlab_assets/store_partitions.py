@@ -118,11 +118,7 @@ def append(con: duckdb.DuckDBPyConnection, table: Table, rows: Iterable[Mapping[
     normalise(con, table, new, "new_rows")
     for judgement in judge(con, table, "new_rows").values():
         for fault in judgement.faults:
-            raise RefusedError(
-                f"a ledger row breaks the rule: {fault.column} {fault.rule}",
-                where=f"table {table.name}",
-                got=f"first {list(fault.rows)}",
-            )
+            raise fault.refusal(table, "new rows")
     con.execute(f"INSERT INTO {table.name} BY NAME SELECT * FROM new_rows")
 
 

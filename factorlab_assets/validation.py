@@ -64,6 +64,14 @@ class Fault:
     n_rows: int
     rows: Sequence[Mapping[str, Any]] = ()
 
+    def refusal(self, table: Table, where: str) -> RefusedError:
+        """The error that says so of `table`."""
+        return RefusedError(
+            f"the rule “{f'{self.column} {self.rule}'.strip()}” is broken; nothing was stored",
+            where=f"table {table.name}, {where}",
+            got=f"{self.n_rows} such rows, first {list(self.rows)[:2]}" if self.rows else "no rows",
+        )
+
 
 @dataclass(frozen=True)
 class Judgement:
