@@ -83,12 +83,12 @@ def panel_from_table(monthly: pa.Table) -> Panel:
 
     months = monthly["date"].to_numpy().astype("datetime64[M]")
     first, last = months.min(), months.max()
-    rows = (months - first).astype(np.int64)
     dates = month_ends(str(first), str(last))
+    cells = (months - first).astype(np.int64) * len(names) + columns
 
     def dense(name: str) -> Floats:
-        out = np.full((len(dates), len(names)), np.nan)
-        out[rows, columns] = monthly[name].to_numpy()
-        return out
+        out = np.full(len(dates) * len(names), np.nan)
+        out[cells] = monthly[name].to_numpy()
+        return out.reshape(len(dates), len(names))
 
     return Panel(dates, names[order], *(dense(name) for name in VALUES))

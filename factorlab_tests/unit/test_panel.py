@@ -44,6 +44,13 @@ def test_rows_in_any_order_become_dates_by_sorted_tickers(panel: Panel) -> None:
     np.testing.assert_array_equal(panel.mark[[0, 2]], [[2.0, 3.0], [1000.0, 5.0]])
 
 
+def test_every_ticker_keeps_its_own_prices_wherever_its_rows_lie() -> None:
+    first_seen = [("C", JAN, 3.0), ("A", JAN, 1.0), ("D", JAN, 4.0), ("B", JAN, 2.0)]
+    panel = panel_from_table(rows(*first_seen))
+    assert panel.tickers.tolist() == ["A", "B", "C", "D"]
+    np.testing.assert_array_equal(panel.price, [[1.0, 2.0, 3.0, 4.0]])
+
+
 def test_a_month_without_any_row_is_there_and_unknown(panel: Panel) -> None:
     assert panel.dates.astype(str).tolist() == ["2020-01-31", "2020-02-28", "2020-03-31"]
     assert np.isnan(panel.price[1]).all()

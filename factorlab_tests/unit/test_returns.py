@@ -172,6 +172,23 @@ def test_an_ex_date_without_a_bar_moves_to_the_next_bar(con: duckdb.DuckDBPyConn
     assert found["A", "2020-03"]["ret"] == pytest.approx((50 + 6) / 100 - 1, abs=1e-15)
 
 
+@pytest.mark.parametrize("ex_date", ["2020-02-28", "2020-02-29"])
+def test_an_ex_date_never_moves_to_a_day_without_a_session(
+    con: duckdb.DuckDBPyConnection, ex_date: str
+) -> None:
+    put_bars(
+        con,
+        [
+            ("A", "2020-01-31", 50),
+            ("A", "2020-02-29", 500),  # a Saturday
+            ("A", "2020-03-02", 50),
+            ("A", "2020-03-31", 60),
+        ],
+    )
+    put_distributions(con, [("A", ex_date, 5)])
+    assert monthly(con, "2020-03", "paid")["A", "2020-03"]["mark"] == pytest.approx(66, rel=1e-15)
+
+
 @pytest.mark.parametrize("ex_date", ["2019-12-31", "2020-01-31", "2020-03-16"])
 def test_a_distribution_outside_the_tickers_bars_is_ignored(
     con: duckdb.DuckDBPyConnection, ex_date: str
