@@ -53,7 +53,8 @@ def _plain(text: object) -> str:
 
 def _settings(demo: bool = False) -> Settings:
     if demo:
-        return Settings(data_dir=Path("data/demo"), database=None, source="synthetic")
+        folder = Settings().data_dir / "demo"
+        return Settings(data_dir=folder, database=None, source="synthetic")
     return Settings()
 
 
@@ -176,7 +177,7 @@ def ui(
             "FACTORLAB_SOURCE": "synthetic",
         }
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "--port", str(port)]
-    sys.exit(subprocess.call(command, cwd=settings.root, env=environment))  # noqa: S603
+    sys.exit(subprocess.call(command, cwd=settings.root, env=environment))
 
 
 @app.command()
@@ -193,7 +194,10 @@ def strategies() -> None:
     table = _table("strategy", "universe", "factors", "portfolio", "benchmark", "what it is")
     for name, said in good.items():
         universe = said.universe if isinstance(said.universe, str) else ", ".join(said.universe)
-        used = "\n".join(factors.label(f.name, f.params, f.delay) for f in said.factors) or "none"
+        used = (
+            "\n".join(f"{f.key} {factors.window(f.name, f.params, f.delay)}" for f in said.factors)
+            or "none"
+        )
         form = f"{said.portfolio.type}\n{said.portfolio.weighting}"
         what = said.description.strip().splitlines()[0]
         table.add_row(*map(_plain, (name, universe, used, form, said.benchmark, what)))
@@ -267,16 +271,18 @@ def _strategy_files(settings: Settings) -> tuple[dict[str, Any], dict[str, Facto
 
 def _table(*columns: str, numbers: int = 0) -> Table:
     """A plain table whose last `numbers` columns are aligned right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for i, column in enumerate(columns):
         right = i >= len(columns) - numbers
-        table.add_column(column, justify="right" if right else "left", no_wrap=right)
+        table.add_column(column, justify="right" if right else "left", no_wrap=right or not i)
     return table
 
 
 def _show_versions(settings: Settings, month: str | None) -> None:
     store = _store(settings)
-    table = _table("month", "data version", "source", "basis", "span", "notes", "tickers", "rows", numbers=2)
+    table = _table(
+        "month", "data version", "source", "basis", "span", "notes", "tickers", "rows", numbers=2
+    )
     for version in store.versions():
         if month not in (None, version.month):
             continue
@@ -293,16 +299,19 @@ def _show_versions(settings: Settings, month: str | None) -> None:
 _PERCENT: Callable[[float], str] = "{:.1%}".format
 _RATIO: Callable[[float], str] = "{:.2f}".format
 _SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
+    "n_months": ("months", "{:d}".format),
     "cagr": ("CAGR", _PERCENT),
     "volatility_ann": ("vol", _PERCENT),
     "sharpe": ("Sharpe", _RATIO),
     "max_drawdown": ("max DD", _PERCENT),
-    "max_drawdown_daily": ("daily DD", _PERCENT),
-    "turnover_ann": ("turnover", _RATIO),
+    "turnover_ann": ("turn", _RATIO),
     "cost_drag_ann": ("cost", "{:.2%}".format),
-    "information_ratio": ("IR", _RATIO),
-    "t_excess_equal_vol": ("t(excess)", _RATIO),
+    "t_excess_equal_vol": ("t(ex)", _RATIO),
 }
+_LEGEND = (
+    "monthly, net of costs; turn and cost per year; t(ex): excess over the benchmark at equal "
+    "volatility"
+)
 
 
 def _show_metrics(settings: Settings, month: str, names: list[str]) -> None:
@@ -312,16 +321,19 @@ def _show_metrics(settings: Settings, month: str, names: list[str]) -> None:
     keys = [f"{month}|{name}" for name in names]
     refused = store.refusals(schemas.METRICS, keys)
     good = [key for key in keys if key not in refused]
+    rows = store.load(schemas.METRICS, good).to_pylist() if good else []
     heads = [head for head, _ in _SHOWN.values()]
-    table = _table("strategy", "basis", "from", "months", *heads, numbers=len(heads) + 1)
-    for row in store.load(schemas.METRICS, good).to_pylist() if good else []:
-        if row["segment"] != "full":
-            continue
-        numbers = [_number(row[name], form) for name, (_, form) in _SHOWN.items()]
-        basis = "SYNTHETIC" if row["price_basis"] == "synthetic" else row["price_basis"]
-        first = f"{row['first_date']:%Y-%m}"
-        table.add_row(row["strategy"], basis, first, str(row["n_months"]), *numbers)
-    out.print(table)
+    table = _table("strategy", *heads, numbers=len(heads))
+    for row in rows:
+        if row["segment"] == "full":
+            numbers = [_number(row[name], form) for name, (_, form) in _SHOWN.items()]
+            table.add_row(row["strategy"], *numbers)
+    if rows:
+        about = [("basis", "price_basis"), ("cash", "rf_label"), ("caveats", "caveats")]
+        said = {label: {row[name] or "none" for row in rows} for label, name in about}
+        out.print(f"{month}  " + "  ".join(f"{k}: {', '.join(sorted(v))}" for k, v in said.items()))
+        out.print(table)
+        out.print(f"[dim]{_LEGEND}[/dim]")
     for key, reason in refused.items():
         out.print(f"[yellow]no metrics of {_plain(key)}:[/yellow] {_plain(reason)}")
 
@@ -346,7 +358,9 @@ def _progress(title: str, steps: int) -> Iterator[None]:
     columns = (TextColumn("{task.description:<46}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=out) as progress:
         task = progress.add_task(title, total=steps)
-        handler = _Steps(lambda said: progress.update(task, advance=1, description=f"{title}: {said}"))
+        handler = _Steps(
+            lambda said: progress.update(task, advance=1, description=f"{title}: {said}")
+        )
         logger = logging.getLogger("factorlab.progress")
         logger.setLevel(logging.INFO)
         logger.propagate = False

@@ -58,7 +58,7 @@ def read_distributions(path: Path, prices: pa.Table, through: dt.date) -> pa.Tab
     known = set(prices.column("ticker").unique().to_pylist())
     used = pd.DataFrame({"ticker": rows["ticker"], "ex_date": ex_date, "amount": amount})
     used = used[used["ticker"].isin(known) & (used["ex_date"] <= pd.Timestamp(through))]
-    used = used.groupby(["ticker", "ex_date"], as_index=False)["amount"].sum()
+    used = used.groupby(["ticker", "ex_date"])[["amount"]].sum().reset_index()
     schema = pa.schema(
         [("ticker", pa.string()), ("ex_date", pa.date32()), ("amount", pa.float64())]
     )

@@ -16,7 +16,7 @@ import pandera.pandas as pa
 from factorlab_assets.errors import FactorLabError
 
 Partition = Literal["version", "month", "cell", "ledger"]
-"""What one write replaces: a data version (insert-only), a month, a (month, strategy), or nothing."""
+"""What one write replaces: a data version (insert-only), a month, a cell, or nothing."""
 
 MONTH_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 STRATEGY_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,79}$"
@@ -24,12 +24,13 @@ TICKER_PATTERN = r"^[A-Z0-9^][A-Z0-9.^_=-]{0,31}$"
 VERSION_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])-[0-9a-f]{12}$"
 
 
-
 def check_version(data_version_id: str) -> str:
     """`data_version_id` itself if it is one: it may then stand in SQL and in paths."""
     if not re.fullmatch(VERSION_PATTERN, data_version_id):
         raise FactorLabError(
-            "that is no data version", got=repr(data_version_id), expected="as in 2024-05-1f0c9b2a77e4"
+            "that is no data version",
+            got=repr(data_version_id),
+            expected="as in 2024-05-1f0c9b2a77e4",
         )
     return data_version_id
 
@@ -72,7 +73,9 @@ def sql_type(column: pa.Column) -> str:
     return SQL_TYPES[column.metadata["kind"]]
 
 
-def _column(kind: str, description: str, *checks: pa.Check, null: bool = False, unit: str = "") -> Any:
+def _column(
+    kind: str, description: str, *checks: pa.Check, null: bool = False, unit: str = ""
+) -> Any:
     dtype = {"string": "str", "float": "float64", "int": "int64", "bool": "bool"}.get(kind)
     return pa.Column(
         dtype if not (null and kind == "int") else "Int64",
@@ -85,6 +88,7 @@ def _column(kind: str, description: str, *checks: pa.Check, null: bool = False, 
 
 
 def text(description: str, *checks: pa.Check, null: bool = False) -> Any:
+    """A text column."""
     return _column("string", description, *checks, null=null)
 
 
@@ -102,6 +106,7 @@ def matching(description: str, pattern: str) -> Any:
 
 
 def one_of(description: str, *allowed: str) -> Any:
+    """A text column of a closed set of values."""
     return text(description, pa.Check.isin(list(allowed)))
 
 
@@ -124,18 +129,22 @@ def number(
 
 
 def count(description: str, unit: str = "rows", *, null: bool = False) -> Any:
+    """A whole number of things, 0 or more."""
     return _column("int", description, pa.Check.ge(0), null=null, unit=unit)
 
 
 def flag(description: str) -> Any:
+    """A column of true and false."""
     return _column("bool", description)
 
 
 def date(description: str, *, null: bool = False) -> Any:
+    """A calendar day."""
     return _column("date", description, null=null)
 
 
 def timestamp(description: str, *, null: bool = False) -> Any:
+    """A moment, UTC without zone."""
     return _column("timestamp", description, null=null, unit="UTC")
 
 

@@ -67,22 +67,22 @@ def recompute(store: Store, version: Version, resolved: Resolved) -> Mapping[str
             research.universe(resolved, market).tickers.tolist(),
             version.last_date,
         )
-    result = research.run(resolved, market, prices)
+    result = research.run(resolved, market)
+    daily = research.run_daily(resolved, market, result.book, result.backtest, prices)
     segments = research.measure(
         resolved,
         result.backtest,
-        result.daily,
+        daily,
         price_basis=version.price_basis,
         caveats=ingest.caveats(version, resolved),
     )
-    name = resolved.name
     name, panel = resolved.name, result.panel
     rows = {
         "factor_signals": tables.signals_table([(name, panel, result.signals)]),
         "scores": tables.scores_table([(name, panel, result.score)]),
         "weights": tables.weights_table([(name, panel, result.book)]),
         "backtest_returns": tables.backtest_table([(name, result.backtest)]),
-        "daily_returns": tables.daily_table([(name, result.daily)]),
+        "daily_returns": tables.daily_table([(name, daily)]),
         "metrics": tables.metrics_table([(name, segments)]),
     }
     return {
@@ -108,7 +108,7 @@ def _finished(store: Store, experiment_id: str) -> dict[str, Any]:
 def _difference(
     store: Store, row: Mapping[str, Any], table: schemas.Table, rows: pa.Table, cell: str
 ) -> str:
-    """The first differing row where the store still holds the experiment's own, and what explains it."""
+    """What explains the difference, and its first row where the store still holds the old ones."""
     code = identity.code_version()
     why = "the code is the same: a defect in what the numbers depend on"
     if row["code_version"] != code:

@@ -138,7 +138,6 @@ def strategy_files(
     description="Recompute the cells of active strategies whose month has new data.",
 )
 def changed_data(
-    context: dg.SensorEvaluationContext,
     store: StoreResource,
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -160,9 +159,10 @@ def changed_data(
 def outdated_cells(store: Store) -> dict[str, str]:
     """Computed cells whose month has a newer, ready data version -> that version's id."""
     ready = {p.partition: p.fingerprint for p in store.partitions(schemas.MONTHLY_RETURNS)}
-    used = dict(
-        zip(*(store.experiments().column(c).to_pylist() for c in ("experiment_id", "data_version_id")))
-    )
+    used = {
+        row["experiment_id"]: row["data_version_id"]
+        for row in store.experiments().select(["experiment_id", "data_version_id"]).to_pylist()
+    }
     outdated = {}
     for cell in store.partitions(schemas.METRICS):
         month = cell.partition.split("|")[0]

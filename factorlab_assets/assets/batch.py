@@ -119,7 +119,7 @@ def research_asset(
             store: dg.ResourceParam[Any],
             settings: dg.ResourceParam[Settings],
         ) -> Iterator[dg.MaterializeResult[Any]]:
-            run = Run(store.store, settings, table, inputs, context.run_id)
+            run = Run(store.store, settings, table, inputs, context.run.run_id)
             stored = run.execute(context.partition_keys, compute)
             yield from checks.told(context, table, stored)
 
@@ -197,7 +197,9 @@ class Run:
             if cell.key in failed:
                 continue
             outcome = written[cell.key]
-            shown = present.rows_metadata(by_name.get(cell.name, rows.slice(0, 0))) | _cell_metadata(cell)
+            shown = present.rows_metadata(
+                by_name.get(cell.name, rows.slice(0, 0))
+            ) | _cell_metadata(cell)
             verdicts = self.store.verdicts(self.table, cell.key, outcome.content_hash)
             shown |= month.metadata.get(cell.key, {})
             stored[cell.key] = checks.Stored(outcome.content_hash, verdicts, shown)
@@ -233,14 +235,18 @@ class Run:
         stored: Mapping[str, checks.Stored],
         failed: Mapping[str, str],
     ) -> None:
-        """Ledger rows of the attempts that ended with this table: failed ones, or all at the last."""
+        """Ledger rows of the attempts that end with this table: the failed, at the last all."""
         ended = [
             (experiments[key], "failed", f"{self.table.name}: {reason}")
             for key, reason in failed.items()
         ]
         if self.table.name == LAST_TABLE:
             ended += [
-                (experiments[key], "done", self.store.content_json(key, RESEARCH_TABLES + (LAST_TABLE,)))
+                (
+                    experiments[key],
+                    "done",
+                    self.store.content_json(key, (*RESEARCH_TABLES, LAST_TABLE)),
+                )
                 for key in stored
                 if key not in failed
             ]

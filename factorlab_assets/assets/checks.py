@@ -6,6 +6,7 @@ Belongs here: check specs from the schemas, and reporting what the store said. D
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from dagster import AssetCheckEvaluation
 from factorlab_assets import schemas
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.store import Verdict
+
+PROGRESS = logging.getLogger("factorlab.progress")
+"""Says each table as it is done; the `factorlab` command listens."""
 
 DESCRIPTIONS = {
     "schema": "Columns, types, ranges, row rules and primary key of the table's schema.",
@@ -42,6 +46,7 @@ class Stored:
 
 
 def specs(table: schemas.Table, of: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheckSpec]:
+    """One blocking spec per check of the table."""
     return [
         dg.AssetCheckSpec(
             name,
@@ -83,13 +88,15 @@ def told(
     would block every cell: so each cell's evaluation is logged by itself, and the run's result
     says only whether any cell was good.
     """
+    good = sum(done.good for done in stored.values())
+    PROGRESS.info("%s: %d of %d", table.name, good, len(stored))
     alone = len(stored) == 1 and all(done.content_hash for done in stored.values())
     for key, done in stored.items():
         context.add_asset_metadata(dict(done.metadata), asset_key=table.name, partition_key=key)
         if not alone:
             for verdict in done.verdicts:
                 context.log_event(_evaluation(table, key, verdict))
-    if not alone and not any(done.good for done in stored.values()):
+    if not alone and not good:
         raise dg.Failure(description=_reasons(stored), allow_retries=False)
     only = next(iter(stored.values())) if alone else None
     yield dg.MaterializeResult(
@@ -98,9 +105,7 @@ def told(
     )
 
 
-def _result(
-    name: str, only: Stored | None, stored: Mapping[str, Stored]
-) -> dg.AssetCheckResult:
+def _result(name: str, only: Stored | None, stored: Mapping[str, Stored]) -> dg.AssetCheckResult:
     if only is None:
         failed = sorted(key for key, done in stored.items() if not done.good)
         metadata: dict[str, Any] = {"partitions": len(stored), "refused": failed}
@@ -123,8 +128,12 @@ def _evaluation(table: schemas.Table, key: str, verdict: Verdict) -> AssetCheckE
 
 
 def _shown(detail: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: dg.MetadataValue.json(json.loads(json.dumps(value, default=str)))
-            if isinstance(value, list | dict) else value for key, value in detail.items()}
+    return {
+        key: dg.MetadataValue.json(json.loads(json.dumps(value, default=str)))
+        if isinstance(value, list | dict)
+        else value
+        for key, value in detail.items()
+    }
 
 
 def _reasons(stored: Mapping[str, Stored]) -> str:

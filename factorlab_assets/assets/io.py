@@ -12,7 +12,6 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-import pandas as pd
 import pyarrow as pa
 from dagster_duckdb import DuckDBResource
 
@@ -56,7 +55,7 @@ class StoreIOManager(dg.IOManager):
         rows = self._store.load(table, sorted(context.asset_partition_keys))
         return rows if context.dagster_type.typing_type is pa.Table else rows.to_pandas()
 
-    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame | pa.Table) -> None:
+    def handle_output(self, context: dg.OutputContext, _obj: Any) -> None:
         raise FactorLabError(
             "the store holds FactorLab's own tables only",
             where=f"asset {context.asset_key.to_user_string()}, which returned a frame",

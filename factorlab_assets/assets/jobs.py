@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-
 market = dg.define_asset_job(
     "market",
     selection=dg.AssetSelection.groups("market"),

@@ -17,7 +17,7 @@ from factorlab_assets.assets.io import StoreResource
 from factorlab_assets.core import factors, quality, returns
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.reports import charts
-from factorlab_assets.settings import Settings, SourceName
+from factorlab_assets.settings import Settings
 from factorlab_assets.store import Store, Verdict, Version
 
 Result = Iterator[dg.MaterializeResult]
@@ -59,6 +59,7 @@ def strategies(
     new = partitions.register(context.instance, good)
     for name, error in bad.items():
         context.log.error(f"{name}: {error}")
+    checks.PROGRESS.info("strategies: %d of %d", len(good), len(good) + len(bad))
     rows = pa.table(
         {
             "strategy": list(good),
@@ -112,8 +113,8 @@ def _stored_prices(store: Store, done: ingest.Ingested) -> checks.Stored:
     with store.read() as con:
         bars = ingest.version_bars(version.data_version_id)
         last = con.sql(
-            f"SELECT * FROM {bars} WHERE date = ? ORDER BY ticker LIMIT {present.PREVIEW_ROWS}",
-            params=[version.last_date],
+            f"SELECT * FROM {bars} WHERE date = ? ORDER BY ticker LIMIT ?",  # noqa: S608  # a checked id
+            params=[version.last_date, present.PREVIEW_ROWS],
         ).to_arrow_table()
     metadata = present.rows_metadata(last) | _version_metadata(version)
     metadata |= {

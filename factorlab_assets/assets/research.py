@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,8 +17,11 @@ from factorlab_assets import ingest
 from factorlab_assets.assets import present
 from factorlab_assets.assets.batch import Cell, Month, research_asset
 from factorlab_assets.core import identities, proof, research, returns, tables
+from factorlab_assets.core.backtest import Backtest
 from factorlab_assets.core.daily import DailyPrices
-from factorlab_assets.reports import charts
+from factorlab_assets.core.panel import Panel
+from factorlab_assets.core.portfolio import Book
+from factorlab_assets.reports import charts, inline
 
 
 @research_asset()
@@ -42,7 +46,7 @@ def scores(month: Month) -> pa.Table:
 def weights(month: Month) -> pa.Table:
     """The book that the scores make, date by date, with the reason of every weight."""
 
-    def build(cell: Cell) -> research.Book:
+    def build(cell: Cell) -> Book:
         score = tables.scores_from_table(month.rows("scores", cell), _panel(month, cell))
         book = research.build_book(cell.resolved, month.market, score, _signals(month, cell))
         research.check_started(cell.resolved, month.market, score, book)
@@ -54,15 +58,7 @@ def weights(month: Month) -> pa.Table:
         month.judge(
             cell, "constraints", identities.constraint_violations(cell.resolved, panel, book)
         )
-        picture = charts.weights_over_time(
-            panel.dates[book.start :],
-            book.weights[book.start :],
-            panel.tickers.tolist(),
-            cell.resolved.asset_classes,
-            title=cell.name,
-            basis=cell.version.price_basis,
-        )
-        month.show(cell, weights_over_time=present.picture(picture, "weights over time"))
+        month.show(cell, **_weights_pictures(cell, panel, book))
     return tables.weights_table((cell.name, _panel(month, cell), book) for cell, book in done)
 
 
@@ -78,7 +74,7 @@ def backtest_returns(month: Month) -> pa.Table:
         month.judge(cell, "identities", broken)
         benchmark = np.cumprod(1.0 + np.nan_to_num(backtest.benchmark_return))
         month.show(cell, ended=backtest.ended or "ran to the end")
-        month.show(cell, **_nav_picture(cell, backtest, benchmark))
+        month.show(cell, **_nav_pictures(cell, backtest, benchmark))
     _prove(month, [cell for cell, _ in done])
     return tables.backtest_table((cell.name, made) for cell, made in done)
 
@@ -86,19 +82,17 @@ def backtest_returns(month: Month) -> pa.Table:
 @research_asset("weights", "backtest_returns", deps=("raw_prices",))
 def daily_returns(month: Month) -> pa.Table:
     """The same book day by day; its products are the monthly rows."""
-    prices = _daily_prices(month) if month.cells else None
+    prices = _daily_prices(month)
 
     def run(cell: Cell) -> Any:
         backtest = _backtest(month, cell)
-        return research.run_daily(
-            cell.resolved, month.market, _book(month, cell), backtest, prices
-        )
+        return research.run_daily(cell.resolved, month.market, _book(month, cell), backtest, prices)
 
     done = month.each(run)
     for cell, daily in done:
         broken = identities.compounding_violations(daily, _backtest(month, cell))
         month.judge(cell, "compounds_to_months", broken)
-        month.show(cell, **_nav_picture(cell, daily))
+        month.show(cell, **_nav_pictures(cell, daily))
     return tables.daily_table((cell.name, made) for cell, made in done)
 
 
@@ -126,48 +120,60 @@ ASSETS = [factor_signals, scores, weights, backtest_returns, daily_returns, metr
 _HEADLINE = ("cagr", "volatility_ann", "sharpe", "max_drawdown", "max_drawdown_daily")
 
 
-def _panel(month: Month, cell: Cell) -> research.Panel:
+def _panel(month: Month, cell: Cell) -> Panel:
     return research.universe(cell.resolved, month.market)
 
 
 def _signals(month: Month, cell: Cell) -> research.Signals:
     keys = [factor.key for factor in cell.resolved.strategy.factors]
-    return tables.signals_from_table(
-        month.rows("factor_signals", cell), _panel(month, cell), keys
-    )
+    return tables.signals_from_table(month.rows("factor_signals", cell), _panel(month, cell), keys)
 
 
-def _book(month: Month, cell: Cell) -> research.Book:
+def _book(month: Month, cell: Cell) -> Book:
     return tables.weights_from_table(month.rows("weights", cell), _panel(month, cell))
 
 
-def _backtest(month: Month, cell: Cell) -> research.Backtest:
+def _backtest(month: Month, cell: Cell) -> Backtest:
     return tables.backtest_from_table(month.rows("backtest_returns", cell))
 
 
-def _nav_picture(cell: Cell, series: Any, benchmark: Any = None) -> dict[str, Any]:
-    picture = charts.nav_and_drawdown(
-        series.dates,
-        series.nav,
-        series.drawdown,
-        benchmark_nav=benchmark,
-        title=cell.name,
-        basis=cell.version.price_basis,
-    )
-    return {"nav_and_drawdown": present.picture(picture, "NAV and drawdown")}
+def _weights_pictures(cell: Cell, panel: Panel, book: Book) -> dict[str, Any]:
+    dates, held = panel.dates[book.start :], book.weights[book.start :]
+    names, classes = panel.tickers.tolist(), cell.resolved.asset_classes
+    basis = cell.version.price_basis
+    small = inline.weights_inline(dates, held, names, classes, basis=basis)
+    large = charts.weights_over_time(dates, held, names, classes, title=cell.name, basis=basis)
+    return {
+        "held": dg.MetadataValue.md(small),
+        "weights_over_time": present.picture(large, "weights over time"),
+    }
+
+
+def _nav_pictures(cell: Cell, series: Any, benchmark: Any = None) -> dict[str, Any]:
+    basis = cell.version.price_basis
+    label = cell.resolved.strategy.benchmark.removeprefix("strategy:")
+    curve = (series.dates, series.nav, series.drawdown)
+    against = {"benchmark_nav": benchmark, "benchmark_label": label}
+    small = inline.nav_inline(*curve, **against, basis=basis)
+    large = charts.nav_and_drawdown(*curve, **against, title=cell.name, basis=basis)
+    return {
+        "nav": dg.MetadataValue.md(small),
+        "nav_and_drawdown": present.picture(large, "NAV and drawdown"),
+    }
 
 
 def _daily_prices(month: Month) -> DailyPrices:
     """The daily closes of whatever any of the cells holds, read once for all."""
-    held = pa.concat_tables(month.inputs["weights"].values())
-    held = held.filter(pc.not_equal(held.column("weight"), 0.0)).column("ticker").unique()
+    held: set[str] = set()
+    for rows in month.inputs["weights"].values():
+        held |= set(rows.filter(pc.not_equal(rows["weight"], 0.0))["ticker"].unique().to_pylist())
     version = month.version
     with month.store.read() as con:
         return returns.daily_basis(
             con,
             ingest.version_bars(version.data_version_id),
             ingest.version_distributions(version),
-            held.to_pylist(),
+            held,
             version.last_date,
         )
 

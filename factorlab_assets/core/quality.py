@@ -26,7 +26,8 @@ gaps AS (
 ),
 reasons AS (
     SELECT ticker,
-           string_agg(n_rows || ' × ' || reason || ' (' || sample || ')', '; ' ORDER BY reason) AS said
+           string_agg(n_rows || ' × ' || reason || ' (' || sample || ')', '; ' ORDER BY reason)
+           AS said
     FROM {rejected} GROUP BY ticker
 )
 SELECT coverage.ticker, status, n_rows, n_rejected, first_date, last_date,
@@ -54,7 +55,7 @@ def price_quality(
     a gap counts sessions between a ticker's first and last bar on which it has none.
     """
     end = calendar.month_end(month)
-    ((first,),) = con.sql(f"SELECT min(date) FROM {bars}").fetchall()
+    ((first,),) = con.sql(f"SELECT min(date) FROM {bars}").fetchall()  # noqa: S608  # a relation
     days = calendar.sessions(first or end, end)
     con.register("sessions", pa.table({"day": pa.array(days.astype("datetime64[D]"))}))
     try:

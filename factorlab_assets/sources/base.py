@@ -30,7 +30,7 @@ STATUSES = ("ok", "no_data", "empty_file", "unreadable", "missing", "not_fetched
 
 @dataclass(frozen=True)
 class Rejection:
-    """Rows of one ticker kept out of the prices for one reason, with the first of them as sample."""
+    """Rows of one ticker kept out of the prices for one reason, the first of them as sample."""
 
     ticker: str
     reason: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ import dagster as dg
 
 from factorlab_assets.assets import automation
 from factorlab_assets.definitions import build_definitions
-from factorlab_tests.orchestration.conftest import MONTH, Project
+from factorlab_tests.orchestration.conftest import MONTH, Project, failure
 
 HEADER = "Date,Open,High,Low,Close,Volume\n"
 
@@ -43,7 +44,7 @@ def test_the_month_just_closed_is_asked_for_until_it_is_there(project: Project) 
     request = schedule(project, dt.date(2012, 7, 2))
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == MONTH
-    assert project.market().success
+    assert failure(project.market()) == ""
     assert isinstance(schedule(project, dt.date(2012, 7, 3)), dg.SkipReason)
     later = schedule(project, dt.date(2012, 8, 1))
     assert isinstance(later, dg.RunRequest)
@@ -98,18 +99,16 @@ def test_new_strategy_files_are_registered_and_bad_ones_are_not(project: Project
 def test_new_data_recompute_the_active_cells_that_rest_on_the_old(
     project: Project, tmp_path: Path
 ) -> None:
-    assert project.market().success
-    assert project.cell("trend_12m").success
-    assert project.cell("low_vol").success
+    assert failure(project.market()) == ""
+    assert failure(project.cell("trend_12m")) == ""
+    assert failure(project.cell("low_vol")) == ""
     path = project.settings.strategies_path / "low_vol.yaml"
     path.write_text("active: false\n" + path.read_text().replace("active: true\n", ""))
     answers, _ = sensor(project, automation.changed_data)
     assert isinstance(answers[0], dg.SkipReason)
 
-    changed = Project(
-        project.settings.model_copy(update={"seed": 8}), project.instance
-    )
-    assert changed.market().success
+    changed = Project(project.settings.model_copy(update={"seed": 8}), project.instance)
+    assert failure(changed.market()) == ""
     answers, _ = sensor(project, automation.changed_data)
     assert [a.partition_key for a in answers if isinstance(a, dg.RunRequest)] == [
         f"{MONTH}|trend_12m"
@@ -117,9 +116,22 @@ def test_new_data_recompute_the_active_cells_that_rest_on_the_old(
 
 
 def test_sensors_skip_with_a_reason_while_the_database_is_locked(project: Project) -> None:
-    assert project.market().success
-    with project.store.write():
+    assert failure(project.market()) == ""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with project.store.write():
+            held.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert held.wait(10)
         answers, _ = sensor(project, automation.changed_data)
         request = schedule(project, dt.date(2012, 8, 1))
+    finally:
+        done.set()
+        holder.join()
     assert isinstance(answers[0], dg.SkipReason)
     assert isinstance(request, dg.SkipReason)

@@ -46,19 +46,22 @@ def test_columns_are_known_before_any_run(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(SPECS) - {"strategies"}))
 def test_every_table_has_its_blocking_checks(name: str) -> None:
-    specs = [
-        spec
-        for spec in defs.get_all_asset_checks_specs()
-        if spec.asset_key == dg.AssetKey(name)
-    ] if hasattr(defs, "get_all_asset_checks_specs") else _check_specs(name)
+    specs = (
+        [spec for spec in defs.get_all_asset_checks_specs() if spec.asset_key == dg.AssetKey(name)]
+        if hasattr(defs, "get_all_asset_checks_specs")
+        else _check_specs(name)
+    )
     assert {spec.name for spec in specs} == set(schemas.TABLES[name].checks)
     assert all(spec.blocking and spec.description for spec in specs)
 
 
 def _check_specs(name: str) -> list[dg.AssetCheckSpec]:
     graph = defs.resolve_asset_graph()
-    return [graph.get_check_spec(key) for key in graph.asset_check_keys
-            if key.asset_key == dg.AssetKey(name)]
+    return [
+        graph.get_check_spec(key)
+        for key in graph.asset_check_keys
+        if key.asset_key == dg.AssetKey(name)
+    ]
 
 
 def test_research_follows_the_design_graph() -> None:

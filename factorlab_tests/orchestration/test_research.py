@@ -12,6 +12,7 @@ from factorlab_tests.orchestration.conftest import (
     MONTH,
     Project,
     evaluations,
+    failure,
     materializations,
 )
 
@@ -30,7 +31,7 @@ def hashes(project: Project, name: str) -> dict[str, str]:
 
 def test_a_cell_runs_from_signals_to_metrics(ingested: Project) -> None:
     result = ingested.cell("trend_12m")
-    assert result.success
+    assert failure(result) == ""
     key = f"{MONTH}|trend_12m"
     assert set(hashes(ingested, "trend_12m")) == set(TABLES)
     checks = evaluations(result)
@@ -44,9 +45,9 @@ def test_a_cell_runs_from_signals_to_metrics(ingested: Project) -> None:
 
 
 def test_twice_is_the_same_to_the_last_bit_and_one_experiment(ingested: Project) -> None:
-    assert ingested.cell("low_vol").success
+    assert failure(ingested.cell("low_vol")) == ""
     first = hashes(ingested, "low_vol")
-    assert ingested.cell("low_vol").success
+    assert failure(ingested.cell("low_vol")) == ""
     assert hashes(ingested, "low_vol") == first
     rows = [r for r in ingested.store.experiments().to_pylist() if r["strategy"] == "low_vol"]
     assert len({r["experiment_id"] for r in rows}) == 1
@@ -59,10 +60,10 @@ def test_twice_is_the_same_to_the_last_bit_and_one_experiment(ingested: Project)
 
 
 def test_a_range_runs_as_one_and_a_bad_cell_harms_no_other(project: Project) -> None:
-    assert project.market().success
+    assert failure(project.market()) == ""
     project.strategy("faber_10m", "description: nonsense\nfactors: [{name: no_such, delay: 1}]\n")
     result = project.cells("equal_weight_13", "xsmom_12_1")
-    assert result.success
+    assert failure(result) == ""
     names = set(project.instance.get_dynamic_partitions("strategy"))
     done = {r.partition for r in project.store.partitions(schemas.METRICS)}
     assert done == {f"{MONTH}|{name}" for name in names - {"faber_10m"}}
@@ -74,17 +75,20 @@ def test_a_range_runs_as_one_and_a_bad_cell_harms_no_other(project: Project) -> 
 
 
 def test_alone_and_in_a_range_a_cell_is_the_same(project: Project) -> None:
-    assert project.market().success
-    assert project.cell("trend_12m").success
+    assert failure(project.market()) == ""
+    assert failure(project.cell("trend_12m")) == ""
     alone = hashes(project, "trend_12m")
-    assert project.cells("equal_weight_13", "xsmom_12_1").success
+    assert failure(project.cells("equal_weight_13", "xsmom_12_1")) == ""
     assert hashes(project, "trend_12m") == alone
 
 
 def test_verify_recomputes_to_the_last_bit(ingested: Project) -> None:
-    assert ingested.cell("three_factor_ls").success
-    done = [r for r in ingested.store.experiments().to_pylist()
-            if r["strategy"] == "three_factor_ls" and r["status"] == "done"]
+    assert failure(ingested.cell("three_factor_ls")) == ""
+    done = [
+        r
+        for r in ingested.store.experiments().to_pylist()
+        if r["strategy"] == "three_factor_ls" and r["status"] == "done"
+    ]
     found = verify(ingested.store, done[-1]["experiment_id"])
     assert found.identical, found.told
     assert json.loads(done[-1]["detail"]) == hashes(ingested, "three_factor_ls")
@@ -93,9 +97,12 @@ def test_verify_recomputes_to_the_last_bit(ingested: Project) -> None:
 def test_verify_shows_the_first_difference(
     ingested: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ingested.cell("xsmom_12_1").success
-    done = [r for r in ingested.store.experiments().to_pylist()
-            if r["strategy"] == "xsmom_12_1" and r["status"] == "done"]
+    assert failure(ingested.cell("xsmom_12_1")) == ""
+    done = [
+        r
+        for r in ingested.store.experiments().to_pylist()
+        if r["strategy"] == "xsmom_12_1" and r["status"] == "done"
+    ]
     from factorlab_assets.core import research
 
     combine = research.combine
@@ -110,9 +117,9 @@ def test_a_changed_parameter_price_or_code_is_another_experiment(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def experiment() -> str:
-        assert project.market().success
-        assert project.cell("trend_12m").success
-        (cell,) = [r for r in project.store.partitions(schemas.METRICS)]
+        assert failure(project.market()) == ""
+        assert failure(project.cell("trend_12m")) == ""
+        (cell,) = project.store.partitions(schemas.METRICS)
         return cell.fingerprint
 
     first = experiment()
@@ -130,7 +137,7 @@ def test_a_changed_parameter_price_or_code_is_another_experiment(
 
 
 def test_a_cell_of_a_month_without_prices_fails_saying_so(project: Project) -> None:
-    assert project.market().success
+    assert failure(project.market()) == ""
     result = project.cell("trend_12m", month="2011-03")
     assert not result.success
     rows = project.store.experiments().to_pylist()
@@ -140,8 +147,8 @@ def test_a_cell_of_a_month_without_prices_fails_saying_so(project: Project) -> N
 def test_inputs_of_another_experiment_are_refused(project: Project) -> None:
     import dagster as dg
 
-    assert project.market().success
-    assert project.cell("trend_12m").success
+    assert failure(project.market()) == ""
+    assert failure(project.cell("trend_12m")) == ""
     path = project.settings.strategies_path / "trend_12m.yaml"
     path.write_text(path.read_text().replace("lookback: 12", "lookback: 11"))
     result = project.cell("trend_12m", asset_selection=[dg.AssetKey("metrics")])
