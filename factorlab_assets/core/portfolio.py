@@ -223,7 +223,7 @@ def _top(score: Floats, eligible: Bools, k: Counts) -> Bools:
     tied = order == last
     room = k - better.sum(axis=1)
     tied &= np.cumsum(tied, axis=1) <= room[:, np.newaxis]
-    return np.asarray((better | tied) & (k > 0)[:, np.newaxis])
+    return np.asarray(better | tied)
 
 
 def _proportional(strength: Floats, leg: float) -> Floats:

@@ -46,9 +46,9 @@ def test_a_levered_long_short_book_drifts_against_its_own_growth():
 
 
 def test_a_book_that_lost_everything_drifts_to_nothing():
-    weights, returns = np.array([[2.0], [2.0]]), np.array([[-0.5], [-0.25]])
+    weights, returns = np.full((3, 1), 2.0), np.array([[-0.5], [-0.75], [-0.25]])
     moved = drifted(weights, returns, earned(weights, returns, Carry()))
-    assert moved.tolist() == [[0.0], [3.0]]
+    assert moved.tolist() == [[0.0], [0.0], [3.0]]
 
 
 def test_marks_are_carried_forward_never_backward():

@@ -229,6 +229,11 @@ class TestStart:
         strategy = ranked({"select": {"top_k": 2}})
         assert self.grow(strategy, [0, 0, 3, 4], universe_size=None).start == 4
 
+    def test_half_of_two_listed_so_far_is_one(self):
+        panel = panel_of({"A": [1.0, 1.0], "B": [1.0, 1.0]})
+        score = np.array([[1.0, NAN], [1.0, 2.0]])
+        assert build(strategy_of(), score, panel).start == 0
+
     def test_a_book_without_enough_names_ever_never_starts(self):
         book = self.grow(strategy_of(portfolio={"min_names": 3}), [0, 1], universe_size=2)
         assert book.start == 6
