@@ -126,7 +126,7 @@ def _relative(net: Floats, excess: Floats, benchmark: Floats, rf: Floats) -> dic
         "tracking_error_ann": _spread(active) * np.sqrt(MONTHS),
         "information_ratio": _ratio(mean_active, _spread(active), active) * np.sqrt(MONTHS),
         "beta": beta,
-        "t_excess_equal_vol": t_value if spread > 0.0 else np.nan,
+        "t_excess_equal_vol": t_value,
     }
 
 

@@ -127,6 +127,18 @@ def test_prices_of_names_not_held_neither_help_nor_hurt():
         assert said.nav.tolist() == expected.nav.tolist()
 
 
+def test_days_that_the_prices_lack_are_worth_the_last_close_before():
+    dates, tickers, close, _ = PRICES
+    kept = np.isfinite(close).any(axis=1)
+    kept[-1] = False  # and the prices end a day early: March's last close is the one of the 2nd
+    fewer = (dates[kept], tickers, close[kept], close[kept])
+    weights = [[0.5, 0.5], [0.0, 1.0], [0, 0]]
+    _, expected = both(strategy_of(), AB, PRICES, weights)
+    _, said = both(strategy_of(), AB, fewer, weights)
+    assert said.nav[:-1].tolist() == expected.nav[:-1].tolist()
+    assert said.nav[-1] == said.nav[-2] != expected.nav[-1]
+
+
 def test_a_held_name_without_daily_prices_is_unknown_not_flat():
     dates, _, close, _ = PRICES
     prices = (dates, np.array(["A"]), close[:, :1], close[:, :1])

@@ -216,8 +216,8 @@ class TestSegments:
 
     def test_the_daily_drawdown_is_of_the_segments_own_days(self):
         days = np.array(["2020-01-15", "2020-01-31", "2020-02-14", "2020-02-28"], dtype="M8[D]")
-        net = np.array([-0.5, 1.0, -0.2, 0.25])
+        net = np.array([-0.5, 1.0, -0.6, 1.5])
         daily = Daily(days, net, growth(net), drawdown(growth(net)))
         rows = segments(backtest_of([0.0, 0.0]), daily, "2020-01")
-        assert [row["max_drawdown_daily"] for row in rows] == pytest.approx([-0.5, -0.5, -0.2])
+        assert [row["max_drawdown_daily"] for row in rows] == pytest.approx([-0.6, -0.5, -0.6])
         assert math.isnan(segments(backtest_of([0.0]), None, None)[0]["max_drawdown_daily"])

@@ -166,6 +166,20 @@ class TestSteps:
         assert said.book.weights[:6].tolist() == [[0.0, 0.0]] * 6
         assert said.book.weights[6:].tolist() == [[0.5, 0.0]] * 2
 
+    def test_a_delay_moves_a_factor_back(self):
+        def raw(delay: int) -> np.ndarray:
+            strategy = strategy_of(factors=[factor("xsmom", delay)])
+            return research.compute_signals(resolved_of(strategy, TICKERS), MARKET).raw[0]
+
+        assert np.array_equal(raw(2)[2:], raw(0)[:-2], equal_nan=True)
+        assert np.isfinite(raw(2)).any()
+
+    def test_names_that_the_data_lack_count_in_a_named_universe(self):
+        market = panel_of({"A": [1.0, 1.0], "B": [1.0, 1.0]})
+        named = research.run(resolved_of(strategy_of(), ["A", "B", "C", "D", "E"]), market)
+        assert named.book.start == 2
+        assert research.run(resolved_of(strategy_of(), None), market).book.start == 0
+
     def test_only_the_universe_is_held(self):
         said = research.run(resolved_of(strategy_of(), ["GLD", "NEW", "TLT"]), MARKET)
         assert said.panel.tickers.tolist() == ["GLD", "NEW", "TLT"]
