@@ -224,6 +224,10 @@ class TestBenchmarks:
     def test_equal_weight_is_of_the_strategys_universe(self):
         expected = [NAN, 0.0, -0.25, 0.05]
         assert self.returns("equal_weight") == pytest.approx(expected, nan_ok=True, abs=1e-15)
+        sparse = ("IEF", "N1", "N2", "N3", "ZZZ")
+        assert self.returns("equal_weight", sparse) == pytest.approx(
+            expected, nan_ok=True, abs=1e-15
+        )
         # All: SPY is held through its missing month, and books the whole way in the next.
         by_hand = [NAN, 0.05, (0.0 + 0.0 - 0.5) / 3]
         said = self.returns("equal_weight", None)
