@@ -1,138 +1,144 @@
 """Closes in DuckDB → month-ends → XsMom 12−1 → top 20 % → costs → metrics, without Dagster.
 
 Belongs here: this pipeline at 13, 500 and 3,000 tickers of 20 years, beside DuckDB's own scan of
-the columns it reads and a plain pandas version of the same numbers, each in a process of its own.
-Does not: asserting anything.
+the columns it reads and a plain pandas version of the same numbers. Does not: asserting anything;
+each ratio is taken in one process, by turns.
 """
 
 from __future__ import annotations
 
-import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from benchmarks import harness
 from factorlab_assets.core import research, returns
 from factorlab_assets.core.panel import panel_from_table
 from factorlab_assets.sources.synthetic import write_parquet
 from factorlab_assets.strategy import Factor, Portfolio, Resolved, Select, Strategy
 
-ROOT = Path(__file__).resolve().parent.parent
-SIZES = (13, 500, 3000)
-YEARS = 20
-MONTH = "2024-05"
+SIZES, YEARS = (13, 500, 3_000), 20
 ROUNDS = 7
+MONTH = "2024-05"
 COST_BPS = 10.0
+STEPS = ("month-ends", "panel", "signals, book, backtest", "metrics")
+
+XSMOM = Resolved(
+    strategy=Strategy(
+        name="bench",
+        description="XsMom 12-1, top 20 %",
+        universe="all",
+        factors=(Factor(name="xsmom", params={"lookback": 12, "skip": 1}, delay=0),),
+        portfolio=Portfolio(select=Select(fraction=0.2)),
+    ),
+    tickers=None,
+    asset_classes={},
+)
 
 
-def main() -> None:
-    """Measure every size and print what it took."""
-    for size in SIZES:
-        with tempfile.TemporaryDirectory() as folder:
-            # The data are made in a child too: a process hands its peak memory on to its children.
-            rows = _child("data", folder, str(size))["rows"]
-            ours, plain = _child("ours", folder), _child("plain", folder)
-        same = abs(ours["cagr"] - plain["cagr"]) < 1e-9
-        print(
-            f"pipeline, {size} tickers, {rows} bars: {ours['seconds'] * 1e3:.0f} ms, "
-            f"{ours['seconds'] / ours['scan']:.2f} x the scan's {ours['scan'] * 1e3:.0f} ms, "
-            f"peak {ours['peak_mib']:.0f} MiB; plain pandas {plain['seconds']:.2f} s, "
-            f"{plain['peak_mib']:.0f} MiB, {'same' if same else 'ANOTHER'} CAGR"
+def rows() -> list[harness.Row]:
+    """Measure every size; the data are made in a child, whose memory would else count for all."""
+    return [row for size in SIZES for row in _rows(size)]
+
+
+def _rows(size: int) -> list[harness.Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        made, ours, plain = (
+            harness.in_child("benchmarks.bench_pipeline", what, folder, str(size))
+            for what in ("data", "ours", "pandas")
         )
-        steps = ", ".join(f"{name} {taken * 1e3:.0f} ms" for name, taken in ours["steps"].items())
-        print(f"  {steps}; the process's first run {ours['first'] * 1e3:.0f} ms")
-    print("  limits: 3 x the scan and 500 MiB at 3000 tickers, 40 ms at 13")
+    same = abs(ours["cagr"] - plain["cagr"]) < 1e-9
+    ratio, peak, seconds = ours["seconds"] / ours["scan"], ours["peak_mib"], ours["seconds"]
+    largest, smallest = size == max(SIZES), size == min(SIZES)
+    name = f"{size} tickers, {made['rows'] / 1e6:.1f}M rows: closes to metrics"
+    return [
+        harness.at_most(name, seconds * 1e3, "ms", 40)
+        if smallest
+        else harness.Row(name, seconds * 1e3, "ms"),
+        *(harness.Row(f"  {step}", ours[step] * 1e3, "ms") for step in STEPS),
+        harness.Row("  DuckDB's scan of ticker, date, close", ours["scan"] * 1e3, "ms"),
+        harness.at_most("  ratio", ratio, "x", 3)
+        if largest
+        else harness.Row("  ratio", ratio, "x"),
+        harness.Row("  ratio of processor time", ours["cpu"] / ours["scan_cpu"], "x"),
+        harness.at_most("  peak memory", peak, "MiB", 500)
+        if largest
+        else harness.Row("  peak memory", peak, "MiB"),
+        harness.Row("  first run of a process", ours["first"] * 1e3, "ms"),
+        harness.Row("  plain pandas", plain["seconds"] * 1e3, "ms"),
+        harness.Row("  its peak memory", plain["peak_mib"], "MiB"),
+        harness.Row("  its CAGR less ours", plain["cagr"] - ours["cagr"], "", "0", same),
+    ]
 
 
-def _child(what: str, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.bench_pipeline", what, *arguments]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told | {"peak_mib": told["peak_kib"] / 1024}
-
-
-def make_data(folder: Path, size: int) -> dict[str, Any]:
+def data(folder: Path, size: int) -> None:
     """The synthetic bars as a Parquet file and as a DuckDB table."""
-    rows = write_parquet(folder / "bars.parquet", size, YEARS)
+    n_rows = write_parquet(folder / "bars.parquet", size, YEARS)
     with duckdb.connect(str(folder / "bars.duckdb")) as con:
+        con.execute("SET enable_progress_bar = false")
         con.execute("CREATE TABLE bars AS FROM read_parquet(?)", [str(folder / "bars.parquet")])
-    return {"rows": rows}
+    harness.report({"rows": n_rows})
 
 
-def measure_ours(folder: Path) -> dict[str, Any]:
-    """By turns the scan and the pipeline, after one of each to warm caches; the fastest counts."""
-    bars = folder / "bars.parquet"
-    scans: list[float] = []
-    whole: list[float] = []
-    steps: list[dict[str, float]] = []
+def ours(folder: Path, _: int) -> None:
+    """The scan and the pipeline by turns, after one of each to warm caches; the fastest counts."""
+    bars = str(folder / "bars.parquet")
+    told: dict[str, float] = {}
     with duckdb.connect(str(folder / "bars.duckdb"), read_only=True) as con:
-        con.execute("SET memory_limit = '128MiB'")
+        con.execute("SET memory_limit = '160MiB'")
         scan(con, bars)
-        first, cagr = _timed(lambda: ours(con, {}))
+        first = harness.timed(lambda: pipeline(con, told))["seconds"]
+        scans, whole, steps = [], [], []
         for _ in range(ROUNDS):
-            scans.append(_timed(lambda: scan(con, bars))[0])
-            steps.append({})
-            whole.append(_timed(lambda: ours(con, steps[-1]))[0])
-    return {
-        "scan": min(scans),
-        "seconds": min(whole),
-        "steps": {name: min(step[name] for step in steps) for name in steps[0]},
-        "first": first,
-        "cagr": cagr,
-    }
+            scans.append(harness.timed(lambda: scan(con, bars)))
+            steps.append(dict.fromkeys(STEPS, 0.0))
+            whole.append(harness.timed(lambda: pipeline(con, steps[-1])))
+    told |= {step: min(taken[step] for taken in steps) for step in STEPS}
+    told |= {"scan": min(run["seconds"] for run in scans)}
+    told |= {"scan_cpu": min(run["cpu"] for run in scans)}
+    told |= {key: min(run[key] for run in whole) for key in ("seconds", "cpu")}
+    harness.report(told | {"first": first})
 
 
-def measure_plain(folder: Path) -> dict[str, Any]:
-    """The pandas version, once: it is slow."""
-    seconds, cagr = _timed(lambda: plain_pandas(folder / "bars.parquet"))
-    return {"seconds": seconds, "cagr": cagr}
-
-
-def _timed(call: Callable[[], float]) -> tuple[float, float]:
-    begin = time.perf_counter()
-    value = call()
-    return time.perf_counter() - begin, value
-
-
-def scan(con: duckdb.DuckDBPyConnection, bars: Path) -> float:
+def scan(con: duckdb.DuckDBPyConnection, bars: str) -> None:
     """The three columns, every value decoded: a bare count would be answered from the metadata."""
     query = "SELECT bit_xor(hash(ticker)), max(date), sum(close) FROM read_parquet(?)"
-    return con.execute(query, [str(bars)]).fetchall()[0][2]
+    con.execute(query, [bars]).fetchall()
 
 
-def ours(con: duckdb.DuckDBPyConnection, taken: dict[str, float]) -> float:
-    """The product's own path; the CAGR, and the seconds of each step in `taken`."""
-    begin = time.perf_counter()
-
-    def step(name: str) -> None:
-        nonlocal begin
-        taken[name], begin = time.perf_counter() - begin, time.perf_counter()
-
+def pipeline(con: duckdb.DuckDBPyConnection, told: dict[str, float]) -> None:
+    """The product's own path; `told` receives the seconds of each step, and the CAGR."""
+    marks = [time.perf_counter()]
     columns = ("ticker", "date", "price", "mark")
     monthly = returns.monthly_returns(con, "bars", None, MONTH, columns=columns)
-    step("month-ends")
-    for entry in ("entry_open", "entry_close"):  # not needed when trading at the close
+    for entry in ("entry_open", "entry_close"):  # not looked at when trading at the close
         monthly = monthly.append_column(entry, pa.nulls(len(monthly), pa.float64()))
+    marks.append(time.perf_counter())
     market = panel_from_table(monthly)
-    step("panel")
-    result = research.run(STRATEGY, market)
-    step("signals, book, backtest")
-    metrics = research.measure(STRATEGY, result.backtest, None, price_basis="synthetic")
-    step("metrics")
-    return float(metrics[0]["cagr"])
+    marks.append(time.perf_counter())
+    result = research.run(XSMOM, market)
+    marks.append(time.perf_counter())
+    metrics = research.measure(XSMOM, result.backtest, None, price_basis="synthetic")
+    marks.append(time.perf_counter())
+    told |= {name: end - start for name, start, end in zip(STEPS, marks, marks[1:], strict=False)}
+    told["cagr"] = metrics[0]["cagr"]
 
 
-def plain_pandas(bars: Path) -> float:
-    """The same numbers as one would write them in pandas; only for panels without a lost month."""
+def pandas(folder: Path, _: int) -> None:
+    """The pandas version, once: it is slow."""
+    told: dict[str, float] = {}
+    taken = harness.timed(lambda: plain(folder / "bars.parquet", told))
+    harness.report(told | taken)
+
+
+def plain(bars: Path, told: dict[str, float]) -> None:
+    """The same numbers as one would write them in pandas; holds where no ticker loses a month."""
     frame = pd.read_parquet(bars, columns=["ticker", "date", "close"])
     frame["month"] = pd.to_datetime(frame["date"]).dt.to_period("M")
     frame = frame.sort_values(["ticker", "date"])
@@ -147,32 +153,13 @@ def plain_pandas(bars: Path) -> float:
     drifted = (held * (1 + change)).div(1 + gross, axis=0)
     turnover = (weights - drifted).abs().sum(axis=1)
     net = (gross - (turnover * COST_BPS / 1e4).shift(1))[1:]
-    return float((1 + net).prod() ** (12 / len(net)) - 1)
+    told["cagr"] = float((1 + net).prod() ** (12 / len(net)) - 1)
 
 
-STRATEGY = Resolved(
-    strategy=Strategy(
-        name="bench",
-        description="XsMom 12-1, top 20 %",
-        universe="all",
-        factors=(Factor(name="xsmom", params={"lookback": 12, "skip": 1}, delay=0),),
-        portfolio=Portfolio(select=Select(fraction=0.2)),
-    ),
-    tickers=None,
-    asset_classes={},
-)
-
-
-CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
-    "data": lambda folder, size: make_data(Path(folder), int(size)),
-    "ours": lambda folder: measure_ours(Path(folder)),
-    "plain": lambda folder: measure_plain(Path(folder)),
-}
+CHILDREN: dict[str, Callable[[Path, int], None]] = {"data": data, "ours": ours, "pandas": pandas}
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        told = CHILDREN[sys.argv[1]](*sys.argv[2:])
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps(told | {"peak_kib": peak}))
+        CHILDREN[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
     else:
-        main()
+        harness.show(rows())

@@ -252,8 +252,9 @@ def test_daily_bars_carry_the_growth_of_their_distributions(
 ) -> None:
     put_bars(con, [("A", d, 10) for d in ("2020-02-25", "2020-02-26", "2020-02-27", "2020-02-28")])
     put_distributions(con, [("A", "2020-02-26", 1), ("A", "2020-02-28", 1), ("B", "2020-02-26", 1)])
-    close = daily_basis(con, "bars", "paid", ["A"], day("2020-02-28"))[2]
+    _, _, close, opened = daily_basis(con, "bars", "paid", ["A"], day("2020-02-28"))
     np.testing.assert_allclose(close[:, 0], [10, 11, 11, 12.1], rtol=1e-15)
+    np.testing.assert_array_equal(opened, close)
 
 
 def test_daily_bars_of_nobody_are_empty(con: duckdb.DuckDBPyConnection) -> None:
