@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 import pytest
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+# A log line with no handler goes to stderr: with parallel workers, below pytest's closing line.
+logging.getLogger("factorlab").addHandler(logging.NullHandler())
 
 
 @pytest.fixture(scope="session")

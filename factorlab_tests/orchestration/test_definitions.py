@@ -29,7 +29,7 @@ def test_groups_hold_the_assets_of_the_design() -> None:
     assert groups == GRAPH
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", sorted(SPECS))
 def test_every_asset_says_what_it_is(name: str) -> None:
     spec = SPECS[name]
     assert spec.description
