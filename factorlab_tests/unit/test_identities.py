@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from factorlab_assets.core import research
+from factorlab_assets.core.daily import Daily
 from factorlab_assets.core.identities import (
     compounding_violations,
     constraint_violations,
@@ -191,6 +192,17 @@ class TestCompounding:
         late = replace(daily, dates=daily.dates + np.timedelta64(3650, "D"))
         rules = {row["rule"] for row in compounding_violations(late, backtest)}
         assert rules == {"day outside the backtest", "days compound to month"}
+
+    def test_a_month_without_days_is_found_though_nothing_was_earned_in_it(self):
+        zero = np.zeros(len(self.said.backtest.dates))
+        backtest = replace(self.said.backtest, net_return=zero)
+        daily = self.said.daily
+        assert daily is not None
+        kept = daily.dates > backtest.dates[0]
+        nothing = np.zeros(kept.sum())
+        flat = Daily(daily.dates[kept], nothing, 1.0 + nothing, nothing)
+        found = compounding_violations(flat, backtest)
+        assert [row["date"] for row in found] == [str(backtest.dates[0].astype("M8[M]"))]
 
     def test_a_wrong_nav_or_drawdown_is_found(self):
         daily, backtest = self.said.daily, self.said.backtest
