@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from factorlab_assets.core import calendar, factors
+from factorlab_assets.core import factors
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.settings import Settings
 
@@ -85,7 +85,6 @@ def ingest(
     from factorlab_assets.assets import launch
 
     settings = _settings()
-    calendar.month_end(month)
     launch.init_home(settings)
     config = {
         "source": source,
@@ -274,7 +273,7 @@ def _table(*columns: str, numbers: int = 0) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for i, column in enumerate(columns):
         right = i >= len(columns) - numbers
-        table.add_column(column, justify="right" if right else "left", no_wrap=right or not i)
+        table.add_column(column, justify="right" if right else "left", no_wrap=right or i < 2)
     return table
 
 
@@ -331,6 +330,7 @@ def _show_metrics(settings: Settings, month: str, names: list[str]) -> None:
     if rows:
         about = [("basis", "price_basis"), ("cash", "rf_label"), ("caveats", "caveats")]
         said = {label: {row[name] or "none" for row in rows} for label, name in about}
+        said["basis"] = {basis.replace("synthetic", "SYNTHETIC") for basis in said["basis"]}
         out.print(f"{month}  " + "  ".join(f"{k}: {', '.join(sorted(v))}" for k, v in said.items()))
         out.print(table)
         out.print(f"[dim]{_LEGEND}[/dim]")

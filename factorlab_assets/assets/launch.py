@@ -46,6 +46,7 @@ def init_home(settings: Settings) -> Path:
 
 def run_market(settings: Settings, month: str, config: dict[str, Any]) -> None:
     """Run the market stage for one month; `config` is `IngestConfig`'s."""
+    partitions.check_month(month)
     run_config = _QUIET | {"ops": {"raw_prices": {"config": config}}}
     _execute(settings, "market", partition_key=month, run_config=run_config)
 

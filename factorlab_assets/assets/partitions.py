@@ -11,12 +11,25 @@ from itertools import groupby
 import dagster as dg
 
 from factorlab_assets import strategy
+from factorlab_assets.errors import FactorLabError
 
 FIRST_MONTH = "2000-01"
 
 MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m")
 STRATEGIES = dg.DynamicPartitionsDefinition(name="strategy")
 CELLS = dg.MultiPartitionsDefinition({"month": MONTHS, "strategy": STRATEGIES})
+
+
+def check_month(month: str) -> str:
+    """`month` itself if it is a partition: not before the first, and over."""
+    keys = MONTHS.get_partition_keys()
+    if month not in keys:
+        raise FactorLabError(
+            "that month is before the first, or not over, or not a month",
+            got=repr(month),
+            expected=f"{keys[0]} to {keys[-1]}",
+        )
+    return month
 
 
 def cell_key(month: str, name: str) -> str:

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from factorlab_assets import cli
+from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_tests.orchestration.conftest import MONTH, settings_in
 
 
 @dataclass(frozen=True)
+class Done:
+    """What a command printed, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
 class Command:
-    """`factorlab` in a project of its own."""
+    """`factorlab` in a project of its own, run in this process: starting Python costs seconds."""
 
     folder: Path
     env: Mapping[str, str]
 
-    def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "factorlab_assets.cli", *arguments],
-            cwd=self.folder,
-            env=dict(self.env) | env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def __call__(self, *arguments: str, **env: str) -> Done:
+        stdout, stderr, code = io.StringIO(), io.StringIO(), 0
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (dict(self.env) | env).items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["factorlab", *arguments])
+            patch.setattr(cli, "out", Console(width=200, highlight=False))
+            with redirect_stdout(stdout), redirect_stderr(stderr):
+                try:
+                    cli.main()
+                except SystemExit as ended:
+                    code = int(ended.code or 0)
+        return Done(code, stdout.getvalue(), stderr.getvalue())
 
     def refused(self, *arguments: str, **env: str) -> str:
         """The one paragraph of a command that must fail."""
@@ -46,10 +65,7 @@ def factorlab(tmp_path_factory: pytest.TempPathFactory) -> Command:
     folder = tmp_path_factory.mktemp("cli")
     settings = settings_in(folder)
     env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "COLUMNS": "250",
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "DAGSTER_HOME": str(settings.dagster_home),  # so that it is put back afterwards
         "FACTORLAB_ROOT": str(folder),
         "FACTORLAB_DATA_DIR": str(settings.data_dir),
         "FACTORLAB_STRATEGIES_DIR": str(settings.strategies_dir),
@@ -81,10 +97,25 @@ def test_init_writes_what_plain_dagster_needs_and_keeps_what_is_there(factorlab:
     assert (Path(home) / "dagster.yaml").exists()
 
 
+def test_the_installed_command_starts_and_fails_in_one_paragraph(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "factorlab_assets.cli", "verify", "nothing"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FACTORLAB_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: no finished experiment")
+    assert "Traceback" not in done.stderr
+
+
 def test_run_prints_a_row_per_strategy_that_says_synthetic(used: Command) -> None:
     done = used("run", "--month", MONTH, "--strategy", "equal_weight_13")
     assert done.returncode == 0
-    assert re.search(r"equal_weight_13 +SYNTHETIC", done.stdout)
+    assert "basis: SYNTHETIC" in done.stdout
+    assert re.search(r"^equal_weight_13 +[0-9]+ ", done.stdout, re.MULTILINE)
     assert "Sharpe" in done.stdout
 
 
@@ -113,7 +144,7 @@ def test_factors_and_strategies_are_listed_with_their_timing(factorlab: Command)
         (("run", "--month", MONTH, "--strategy", "../../x"), "unknown strategy"),
         (("run", "--month", MONTH), "--strategy NAME or --all"),
         (("ingest", "--month", "2012-13"), "2012-13"),
-        (("ingest", "--month", "2999-01"), "not over"),
+        (("ingest", "--month", "2049-11"), "not over"),
         (("ingest", "--month", MONTH, "--source", "yahoo"), "yahoo"),
         (("ingest", "--month", MONTH, "--universe", "none"), "unknown universe"),
         (("ingest", "--month", "2012-05", "--source", "stooq-files"), "needs an archive"),
@@ -173,7 +204,7 @@ def test_a_second_writer_waits_and_gives_up_naming_the_holder(used: Command) -> 
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", script],
-        env=dict(used.env),
+        env=os.environ | {"PYTHONPATH": str(PROJECT_ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
