@@ -57,7 +57,9 @@ def run(resolved: Resolved, market: Panel, daily: DailyPrices | None = None) -> 
 
 def universe(resolved: Resolved, market: Panel) -> Panel:
     """The part of the market that the strategy may hold."""
-    return market if resolved.tickers is None else market.select(resolved.tickers)
+    if resolved.tickers is None or list(resolved.tickers) == market.tickers.tolist():
+        return market
+    return market.select(resolved.tickers)
 
 
 def compute_signals(resolved: Resolved, market: Panel) -> Signals:
