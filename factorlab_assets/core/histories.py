@@ -1,0 +1,296 @@
+"""Altered price histories: the daily bars cut short, with another future, pulsed, or pure noise.
+
+Belongs here: the SQL that alters daily bars, and the panels that come of it by the real path
+(`returns.monthly_returns`). Does not: judging a strategy on them (`proof`).
+
+All histories go through that one SQL statement together, each as a set of tickers of its own, and a
+ticker is a number there: thirty statements, or names, would take half a second more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from factorlab_assets.core.calendar import Dates, month_starts
+from factorlab_assets.core.panel import VALUES, Panel, panel_from_table
+from factorlab_assets.core.returns import monthly_returns
+
+N_MONTH_ENDS, N_MID_MONTH, N_PULSES = 12, 3, 3
+WILD_STEP, WILD_DAYS = 4, 730
+"""Every fourth cut gets a wild future too, of two years."""
+PULSE = 1.5
+"""What a pulse multiplies prices by: enough to change who is selected at the month's end."""
+SEED = 20240531
+"""Of the white noise."""
+
+_OWN_BARS = """
+CREATE TEMP TABLE proof_bars AS
+SELECT ticker, n, date, open, close FROM {bars} JOIN proof_names USING (ticker)
+"""
+_OWN_PAID = """
+CREATE TEMP TABLE proof_paid AS
+SELECT ticker, n, ex_date, amount FROM {distributions} JOIN proof_names USING (ticker)
+"""
+
+# In each history ticker n is the number `zero` + n, the new one in its place `zero` + `fresh` + n.
+# Beyond a wild cut a third of the tickers each is inverted, runs from outlier to outlier, or is
+# deleted while a new ticker goes on in its place; `shift` deals the fates anew at every cut.
+# In a pulse's month the first session (`entry`) trades at the close before it, so that nothing is
+# earned before the trade, whenever the strategy trades; afterwards prices are multiplied by
+# `factor`, and of the tickers with n % 2 = `deleted` the whole month is missing.
+_ALTER = """
+CREATE TEMP TABLE proof_altered AS
+SELECT zero + n AS ticker, date, open, close FROM proof_bars JOIN proof_cuts ON date <= cut
+UNION ALL
+SELECT
+    zero + n + CASE WHEN fate = 2 AND date > cut THEN fresh ELSE 0 END, date,
+    CASE WHEN date <= cut OR fate = 2 THEN open WHEN fate = 1 THEN open * far ELSE 1e4 / open END,
+    CASE WHEN date <= cut OR fate = 2 THEN close WHEN fate = 1 THEN close * far ELSE 1e4 / close END
+FROM (
+    SELECT *, (n + shift) % 3 AS fate, CASE WHEN day(date) % 7 = 0 THEN 1e3 ELSE 0.1 END AS far
+    FROM proof_bars JOIN proof_wild ON date <= stop
+)
+UNION ALL
+SELECT
+    zero + n, date,
+    CASE WHEN date > entry THEN open * factor ELSE open END,
+    CASE WHEN date > entry THEN close * factor ELSE close END
+FROM proof_bars JOIN proof_pulses ON date <= stop
+WHERE date <> entry AND (date < entry OR date > month_end OR n % 2 <> deleted)
+UNION ALL
+SELECT zero + bar.n, bar.date, last.close, last.close
+FROM (FROM proof_bars JOIN proof_pulses ON date = entry WHERE n % 2 <> deleted) AS bar
+ASOF JOIN proof_bars AS last ON bar.n = last.n AND bar.date > last.date
+UNION ALL
+FROM proof_noise
+"""
+# A distribution that falls to a pulse's first session would be earned before the trade.
+_ALTER_PAID = """
+CREATE TEMP TABLE proof_altered_paid AS
+SELECT zero + n AS ticker, ex_date, amount FROM proof_paid JOIN proof_cuts ON ex_date <= cut
+UNION ALL
+SELECT zero + n, ex_date, CASE WHEN ex_date > cut THEN 50 * amount ELSE amount END
+FROM proof_paid JOIN proof_wild ON ex_date <= stop
+UNION ALL
+SELECT zero + paid.n, ex_date, amount
+FROM (FROM proof_paid JOIN proof_pulses ON ex_date <= stop) AS paid
+ASOF JOIN proof_bars AS bar ON paid.n = bar.n AND paid.ex_date <= bar.date
+WHERE bar.date <> entry
+"""
+
+
+class SharedPanel(Panel):
+    """A panel that many strategies run on: what `select` gives, ten times a run, is kept."""
+
+    def select(self, tickers: Iterable[str]) -> Panel:
+        kept: dict[tuple[str, ...], Panel] = self.__dict__.setdefault("kept", {})
+        wanted = tuple(tickers)
+        if wanted not in kept:
+            kept[wanted] = super().select(wanted)
+        return kept[wanted]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A history altered beyond `day`; `part` says how: truncation or wild future."""
+
+    part: str
+    day: np.datetime64
+    panel: Panel
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Three histories that go other ways after `day`, a month-end.
+
+    calm : the first session of the next month trades at the close before it; ends with that month.
+    moved : calm, and every later price times `PULSE`.
+    gapped : calm, that month's bars of every second ticker missing; goes on for two more months.
+    deleted : those tickers.
+    """
+
+    day: np.datetime64
+    calm: Panel
+    moved: Panel
+    gapped: Panel
+    deleted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The true panel (`base`) and the altered ones; `noise` has white-noise returns, seeded."""
+
+    base: Panel
+    cuts: tuple[Cut, ...]
+    pulses: tuple[Pulse, ...]
+    noise: Panel
+
+
+def build_histories(
+    con: duckdb.DuckDBPyConnection,
+    bars: str,
+    distributions: str | None,
+    month: str,
+    tickers: Sequence[str],
+) -> Histories:
+    """Every history of the proof, of `tickers`, from the daily bars up to `month`.
+
+    Parameters
+    ----------
+    con : an open connection, read-only will do; nothing is left behind on it.
+    bars, distributions : relations as `monthly_returns` takes them.
+
+    Notes
+    -----
+    Cut: twelve month-ends over the whole history, each calendar month once, and three days in
+    mid-month. Every fourth of them also gets a wild future, of two years. Pulsed: three month-ends
+    of the later half. A history too short for so many has fewer.
+    """
+    names = pa.table({"ticker": list(tickers), "n": np.arange(len(tickers), dtype=np.int32)})
+    with _relations(con, {"proof_names": names}):
+        con.execute(_OWN_BARS.format(bars=bars))
+        if distributions is not None:
+            con.execute(_OWN_PAID.format(distributions=distributions))
+        base = panel_from_table(_rows(con, "proof_bars", distributions and "proof_paid", month))
+        plan = _Plan(base.dates, tickers)
+        with _relations(con, plan.relations(con)):
+            con.execute(_ALTER)
+            if distributions is not None:
+                con.execute(_ALTER_PAID)
+            altered = _rows(con, "proof_altered", distributions and "proof_altered_paid", month)
+    return plan.dealt(base, altered)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, bars: str, paid: str | None, month: str) -> pa.Table:
+    return monthly_returns(con, bars, paid, month, columns=("ticker", "date", *VALUES))
+
+
+class _Plan:
+    """Which days are cut and pulsed, and where each history ends and its tickers' numbers begin."""
+
+    def __init__(self, dates: Dates, tickers: Sequence[str]) -> None:
+        self.dates, self.tickers = dates, list(tickers)
+        self.cut = _cut_days(dates)
+        self.wild = self.cut[::WILD_STEP]
+        last = len(dates) - 1
+        rows = np.linspace(len(dates) // 2, max(last - 1, 0), N_PULSES).astype(int)
+        self.pulsed = np.unique(rows[rows < last])
+
+        after = dates[self.pulsed + 1]
+        self.stops: dict[str, Dates] = {
+            "truncated": self.cut,
+            "wild": np.minimum(self.wild + WILD_DAYS, dates[-1]),
+            "calm": after,
+            "moved": after,
+            "gapped": dates[np.minimum(self.pulsed + 3, last)],
+            "noise": dates[-1:],
+        }
+        lengths = np.cumsum([0, *(len(stop) for stop in self.stops.values())])
+        width = 2 * len(self.tickers)
+        self.zeros = {
+            kind: np.arange(first, first + len(stop), dtype=np.int32) * width
+            for (kind, stop), first in zip(self.stops.items(), lengths[:-1], strict=True)
+        }
+
+    def relations(self, con: duckdb.DuckDBPyConnection) -> dict[str, pa.Table]:
+        """What `_ALTER` reads beside the bars."""
+        entry = month_starts(str(self.dates[0])[:7], str(self.dates[-1])[:7])[self.pulsed + 1]
+        pulses = [
+            pa.table(
+                {
+                    "zero": self.zeros[kind],
+                    "entry": entry,
+                    "month_end": self.stops["calm"],
+                    "stop": self.stops[kind],
+                    "factor": np.full(len(entry), factor),
+                    "deleted": deleted,
+                }
+            )
+            for kind, factor, deleted in (
+                ("calm", 1.0, np.full(len(entry), -1)),
+                ("moved", PULSE, np.full(len(entry), -1)),
+                ("gapped", 1.0, np.arange(len(entry)) % 2),
+            )
+        ]
+        count = len(self.wild)
+        wild = {"cut": self.wild, "stop": self.stops["wild"], "zero": self.zeros["wild"]}
+        wild |= {"shift": np.arange(count), "fresh": np.full(count, len(self.tickers), np.int32)}
+        return {
+            "proof_cuts": pa.table({"cut": self.cut, "zero": self.zeros["truncated"]}),
+            "proof_wild": pa.table(wild),
+            "proof_pulses": pa.concat_tables(pulses),
+            "proof_noise": _noise(con, int(self.zeros["noise"][0])),
+        }
+
+    def dealt(self, base: Panel, altered: pa.Table) -> Histories:
+        """The panel of each history, out of the rows of all."""
+        numbers = altered["ticker"].combine_chunks().dictionary_encode()
+        names = [*self.tickers, *(f"ZZ.{ticker}" for ticker in self.tickers)]
+        known = [divmod(number, len(names)) for number in numbers.dictionary.to_pylist()]
+        labels = pa.array([f"{history:03d}{names[n]}" for history, n in known])
+        tickers = pa.DictionaryArray.from_arrays(numbers.indices, labels)
+        every = panel_from_table(altered.set_column(0, "ticker", tickers))
+        history = every.tickers.astype("U3").astype(np.int64)
+        months = every.dates.astype("datetime64[M]")
+
+        def panels(kind: str) -> list[Panel]:
+            out: list[Panel] = []
+            for zero, stop in zip(self.zeros[kind], self.stops[kind], strict=True):
+                own = slice(*np.searchsorted(history, zero // len(names) + np.arange(2)))
+                rows = slice(np.searchsorted(months, stop.astype("datetime64[M]"), side="right"))
+                named = np.array([ticker[3:] for ticker in every.tickers[own]], dtype=np.str_)
+                values = (np.ascontiguousarray(getattr(every, v)[rows, own]) for v in VALUES)
+                out.append(SharedPanel(every.dates[rows], named, *values))
+            return out
+
+        truncated = map(Cut, ["truncation"] * len(self.cut), self.cut, panels("truncated"))
+        wild = map(Cut, ["wild future"] * len(self.wild), self.wild, panels("wild"))
+        pulsed = (panels(kind) for kind in ("calm", "moved", "gapped"))
+        deleted = [tuple(self.tickers[i % 2 :: 2]) for i in range(len(self.pulsed))]
+        pulses = map(Pulse, self.dates[self.pulsed], *pulsed, deleted)
+        cuts = (*truncated, *wild)
+        return Histories(SharedPanel(**vars(base)), cuts, tuple(pulses), panels("noise")[0])
+
+
+def _cut_days(dates: Dates) -> Dates:
+    """Month-ends a stride apart that shares no factor with 12, and the 15ths of other months."""
+    newest = len(dates) - 2
+    widest = newest // (N_MONTH_ENDS - 1)
+    stride = max((s for s in range(1, widest + 1) if math.gcd(s, 12) == 1), default=1)
+    ends = dates[list(range(newest, -1, -stride))[:N_MONTH_ENDS]]
+    rows = np.linspace(0, len(dates) - 1, N_MID_MONTH + 2)[1:-1].astype(int)
+    mid_month = dates[rows].astype("datetime64[M]").astype("datetime64[D]") + 14
+    return np.union1d(ends, mid_month)
+
+
+def _noise(con: duckdb.DuckDBPyConnection, zero: int) -> pa.Table:
+    """Bars on the true days whose opens and closes are a random walk without drift."""
+    numbered = "SELECT n + ? AS ticker, date FROM proof_bars ORDER BY n, date"
+    bars = con.sql(numbered, params=[zero]).to_arrow_table()
+    steps = np.random.default_rng(SEED).normal(0.0, (0.004, 0.01), (bars.num_rows, 2))
+    walk = np.cumsum(np.log1p(steps)).reshape(-1, 2)
+    first = np.flatnonzero(np.diff(bars["ticker"].to_numpy(), prepend=-1))
+    start = np.repeat(walk[first, :1], np.diff(np.append(first, bars.num_rows)), axis=0)
+    walk = np.exp(walk - start)
+    return bars.append_column("open", [walk[:, 0]]).append_column("close", [walk[:, 1]])
+
+
+@contextmanager
+def _relations(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+    """`tables` readable by name; afterwards they are gone, and every table made of them."""
+    try:
+        for name, table in tables.items():
+            con.register(name, table)
+        yield
+    finally:
+        for name in ("proof_bars", "proof_paid", "proof_altered", "proof_altered_paid"):
+            con.execute(f"DROP TABLE IF EXISTS {name}")
+        for name in tables:
+            con.unregister(name)

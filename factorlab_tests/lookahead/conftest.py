@@ -1,0 +1,41 @@
+"""The invented market that the lookahead tests share: listings, delistings, distributions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from factorlab_assets.core import factors
+from factorlab_assets.sources.synthetic import Synthetic
+from factorlab_assets.strategy import Resolved, load_strategies, load_universes, resolve
+from factorlab_tests.conftest import PROJECT_ROOT
+
+MONTH = "2018-12"
+ETFS = load_universes(PROJECT_ROOT / "data" / "universes.yaml")["etf13"].tickers
+
+
+@pytest.fixture(scope="session")
+def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only database: `bars` of 20 tickers since 2000, and what they `paid` each quarter."""
+    source = Synthetic(universe=ETFS, seed=7, extra_tickers=7)
+    path = str(tmp_path_factory.mktemp("market") / "market.duckdb")
+    with duckdb.connect(path) as writing:
+        writing.register("fetched", source.fetch(None, dt.date(2018, 12, 31)).prices)
+        writing.execute("CREATE TABLE bars AS FROM fetched WHERE date >= '2000-01-01'")
+        writing.execute(
+            "CREATE TABLE paid AS SELECT ticker, min(date) AS ex_date, 0.01 * max(close) AS amount "
+            "FROM bars GROUP BY ticker, time_bucket(INTERVAL 3 MONTH, date)"
+        )
+    with duckdb.connect(path, read_only=True) as reading:
+        yield reading
+
+
+def shipped() -> dict[str, Resolved]:
+    """Every strategy file of the project, resolved."""
+    found, bad = load_strategies(PROJECT_ROOT / "data" / "strategies", factors.check)
+    assert not bad, bad
+    universes = load_universes(PROJECT_ROOT / "data" / "universes.yaml")
+    return {name: resolve(each, universes, found) for name, each in found.items()}

@@ -1,0 +1,160 @@
+"""The altered histories are what altering the bars by hand, one history at a time, gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import numpy as np
+import pytest
+
+from factorlab_assets.core.calendar import month_of, month_starts
+from factorlab_assets.core.histories import PULSE, Histories, build_histories
+from factorlab_assets.core.panel import VALUES, Panel, panel_from_table
+from factorlab_assets.core.returns import monthly_returns
+from factorlab_assets.core.trial import _with_column
+from factorlab_tests.lookahead.conftest import ETFS, MONTH
+
+
+@pytest.fixture(scope="module", params=[None, "paid"], ids=["close", "total_return"])
+def paid(request: pytest.FixtureRequest) -> str | None:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def histories(con: duckdb.DuckDBPyConnection, paid: str | None) -> Histories:
+    return build_histories(con, "bars", paid, MONTH, sorted(ETFS))
+
+
+@pytest.fixture
+def editable(con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Own copies of the ETFs' bars and distributions, to be altered by hand."""
+    wanted = ", ".join(f"'{ticker}'" for ticker in ETFS)
+    with duckdb.connect() as own:
+        for name in ("bars", "paid"):
+            rows = con.sql(f"FROM {name} WHERE ticker IN ({wanted})").to_arrow_table()
+            own.register("rows", rows)
+            own.execute(f"CREATE TABLE {name} AS FROM rows")
+            own.unregister("rows")
+        yield own
+
+
+def panel_of(con: duckdb.DuckDBPyConnection, paid: str | None, month: str = MONTH) -> Panel:
+    return panel_from_table(monthly_returns(con, "bars", paid, month))
+
+
+def assert_identical(one: Panel, two: Panel) -> None:
+    assert one.tickers.tolist() == two.tickers.tolist()
+    assert one.dates.tolist() == two.dates.tolist()
+    for name in VALUES:
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
+
+
+def months(day: np.datetime64, later: int) -> tuple[str, str]:
+    month = day.astype("datetime64[M]") + later
+    return str(month), str(month_starts(str(month), str(month))[0])
+
+
+def test_each_calendar_month_is_cut_once_and_some_days_in_mid_month(histories: Histories):
+    days = [cut.day for cut in histories.cuts if cut.part == "truncation"]
+    ends = [day for day in days if day in histories.base.dates]
+    assert sorted(int(str(day)[5:7]) for day in ends) == list(range(1, 13))
+    assert len(days) - len(ends) == 3
+    assert min(ends) < histories.base.dates[36]
+    assert max(ends) == histories.base.dates[-2]
+
+
+def test_a_truncated_history_is_that_of_bars_that_end_there(
+    histories: Histories, editable: duckdb.DuckDBPyConnection, paid: str | None
+):
+    truncated = [cut for cut in histories.cuts if cut.part == "truncation"]
+    for cut in sorted(truncated, key=lambda cut: cut.day, reverse=True):
+        editable.execute(f"DELETE FROM bars WHERE date > '{cut.day}'")
+        editable.execute(f"DELETE FROM paid WHERE ex_date > '{cut.day}'")
+        assert_identical(cut.panel, panel_of(editable, paid, month_of(cut.day.item())))
+
+
+def test_a_wild_future_has_inverted_wild_deleted_and_new_tickers(histories: Histories):
+    for cut in histories.cuts:
+        if cut.part == "truncation":
+            continue
+        base, after = histories.base, cut.panel.dates > cut.day
+        own = cut.panel.select(base.tickers)
+        known = np.isfinite(base.mark[: len(own.dates)][after])
+        moved = own.mark[after] / base.mark[: len(own.dates)][after]
+        deleted = known.any(axis=0) & np.isnan(own.mark[after]).all(axis=0)
+        assert deleted.any()
+        assert (np.nanmax(moved[:, ~deleted], axis=0, initial=0.0) > 10).any()
+        new = [ticker for ticker in cut.panel.tickers if ticker.startswith("ZZ.")]
+        assert {ticker[3:] for ticker in new} == set(base.tickers[deleted])
+        assert np.isnan(cut.panel.select(new).mark[~after]).all()
+
+
+def test_a_pulse_of_one_ticker_is_that_of_its_bars_multiplied(
+    histories: Histories, editable: duckdb.DuckDBPyConnection, paid: str | None
+):
+    pulse = histories.pulses[1]
+    month, entry = months(pulse.day, 1)
+    editable.execute(
+        "UPDATE bars SET open = before.close, close = before.close "
+        "FROM (SELECT ticker, arg_max(close, date) AS close FROM bars "
+        f"WHERE date <= '{pulse.day}' GROUP BY ticker) AS before "
+        f"WHERE bars.ticker = before.ticker AND bars.date = '{entry}'"
+    )
+    editable.execute(f"DELETE FROM paid WHERE ex_date > '{pulse.day}' AND ex_date <= '{entry}'")
+    assert_identical(pulse.calm, panel_of(editable, paid, month))
+    editable.execute(
+        f"UPDATE bars SET open = open * {PULSE}, close = close * {PULSE} "
+        f"WHERE date > '{entry}' AND ticker = 'GLD'"
+    )
+    assert_identical(_with_column(pulse.calm, pulse.moved, "GLD"), panel_of(editable, paid, month))
+
+
+def test_a_gap_is_that_of_deleted_bars(
+    histories: Histories, editable: duckdb.DuckDBPyConnection, paid: str | None
+):
+    pulse = histories.pulses[0]
+    month, _ = months(pulse.day, 1)
+    calm, full = pulse.calm, pulse.gapped.select(pulse.calm.tickers)
+    row = len(calm.dates) - 1
+    gone = np.isin(calm.tickers, pulse.deleted)
+    assert 0 < gone.sum() < len(gone)
+    for name in VALUES:
+        found, expected = getattr(full, name), getattr(calm, name)
+        assert np.isnan(found[row, gone]).all()
+        np.testing.assert_array_equal(found[row, ~gone], expected[row, ~gone])
+        np.testing.assert_array_equal(found[:row], expected[:row])
+    assert np.isfinite(full.price[row + 1 : row + 3]).all()
+    assert str(full.dates[-1])[:7] == months(pulse.day, 3)[0]
+    assert month == str(full.dates[row])[:7]
+
+
+def test_the_noise_has_the_true_days_and_no_drift(histories: Histories):
+    base, noise = histories.base, histories.noise
+    np.testing.assert_array_equal(np.isfinite(noise.price), np.isfinite(base.price))
+    returns = noise.price[1:] / noise.price[:-1] - 1.0
+    known = returns[np.isfinite(returns)]
+    assert abs(known.mean() / known.std() * np.sqrt(known.size)) < 3
+    later, sooner = returns[1:].ravel(), returns[:-1].ravel()
+    both = np.isfinite(later) & np.isfinite(sooner)
+    assert abs(np.corrcoef(later[both], sooner[both])[0, 1]) < 0.1
+
+
+def test_nothing_is_left_behind_on_the_connection(con: duckdb.DuckDBPyConnection):
+    before = con.sql("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
+    build_histories(con, "bars", "paid", MONTH, ["SPY", "IEF"])
+    with pytest.raises(duckdb.Error):
+        build_histories(con, "bars", "no_such_table", MONTH, ["SPY", "IEF"])
+    assert con.sql("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall() == before
+    assert con.sql("SELECT * FROM duckdb_views() WHERE NOT internal").fetchall() == []
+
+
+@pytest.mark.parametrize("first", ["2018-12-03", "2018-11-01", "2018-06-01", "2017-06-01"])
+def test_a_short_history_has_fewer_alterations(con: duckdb.DuckDBPyConnection, first: str):
+    bars = f"(FROM bars WHERE date >= '{first}')"
+    short = build_histories(con, bars, None, MONTH, ["SPY", "IEF"])
+    n_months = len(short.base.dates)
+    for pulse in short.pulses:
+        assert pulse.day in short.base.dates[:-1]
+    ends = [cut for cut in short.cuts if cut.part == "truncation" and cut.day in short.base.dates]
+    assert len(ends) == min(12, n_months - 1)
