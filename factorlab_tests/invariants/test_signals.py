@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -20,6 +20,13 @@ from factorlab_assets.core import factors
 from factorlab_assets.core.transforms import rank, winsorize, zscore
 
 NAMES = sorted(factors.REGISTRY)
+
+
+def law(*examples):
+    """The test on every drawn example; a busy machine's slowness is no counterexample."""
+    return lambda test: settings(deadline=None)(given(*examples)(test))
+
+
 name = st.sampled_from(NAMES)
 delay = st.integers(0, 3)
 
@@ -46,7 +53,7 @@ def computed(which: str, price: np.ndarray, months: int) -> np.ndarray:
     return factors.compute(which, price, {"lookback": 3}, months)
 
 
-@given(name, prices(), delay, st.randoms(use_true_random=False))
+@law(name, prices(), delay, st.randoms(use_true_random=False))
 def test_permuting_tickers_permutes_values(which, price, months, random) -> None:
     order = list(range(price.shape[1]))
     random.shuffle(order)
@@ -54,7 +61,7 @@ def test_permuting_tickers_permutes_values(which, price, months, random) -> None
     np.testing.assert_array_equal(permuted, computed(which, price, months)[:, order])
 
 
-@given(name, prices(), delay, st.floats(1e-3, 1e3))
+@law(name, prices(), delay, st.floats(1e-3, 1e3))
 def test_the_scale_of_a_tickers_price_does_not_matter(which, price, months, scale) -> None:
     scaled = price * np.where(np.arange(price.shape[1]) == 0, scale, 1.0)
     # abs: a ratio of prices carries a few units of 1e-16 and low_vol takes a root of their squares
@@ -63,7 +70,7 @@ def test_the_scale_of_a_tickers_price_does_not_matter(which, price, months, scal
     )
 
 
-@given(name, prices(), delay, st.data())
+@law(name, prices(), delay, st.data())
 def test_later_prices_never_change_earlier_values(which, price, months, data) -> None:
     cut = data.draw(st.integers(1, len(price)))
     whole = computed(which, price, months)
@@ -73,20 +80,20 @@ def test_later_prices_never_change_earlier_values(which, price, months, data) ->
     np.testing.assert_array_equal(computed(which, wild, months)[:cut], whole[:cut])
 
 
-@given(name, prices(), delay)
+@law(name, prices(), delay)
 def test_another_tickers_prices_never_change_a_factor(which, price, months) -> None:
     alone = computed(which, price[:, :1], months)
     np.testing.assert_array_equal(computed(which, price, months)[:, :1], alone)
 
 
-@given(name, prices(), delay)
+@law(name, prices(), delay)
 def test_delay_is_the_undelayed_value_of_months_before(which, price, months) -> None:
     now, later = computed(which, price, 0), computed(which, price, months)
     np.testing.assert_array_equal(later[months:], now[: len(now) - months])
     assert np.isnan(later[:months]).all()
 
 
-@given(name, prices(), delay)
+@law(name, prices(), delay)
 def test_a_value_is_known_only_where_its_newest_and_oldest_price_are(which, price, months) -> None:
     spec, full = factors.REGISTRY[which], factors.check(which, {"lookback": 3})
     known = ~np.isnan(computed(which, price, months))
@@ -95,7 +102,7 @@ def test_a_value_is_known_only_where_its_newest_and_oldest_price_are(which, pric
         assert not np.isnan(price[t - months - spec.last(full), i])
 
 
-@given(name, prices(holes=False), delay)
+@law(name, prices(holes=False), delay)
 def test_a_full_history_is_known_from_the_first_full_window_on(which, price, months) -> None:
     known = ~np.isnan(computed(which, price, months))
     start = factors.REGISTRY[which].first(factors.check(which, {"lookback": 3})) + months
@@ -103,7 +110,7 @@ def test_a_full_history_is_known_from_the_first_full_window_on(which, price, mon
     assert not known[:start].any()
 
 
-@given(prices(holes=False))
+@law(prices(holes=False))
 def test_low_vol_is_never_positive(price) -> None:
     assert (computed("low_vol", price, 0)[3:] <= 0).all()
 
@@ -116,19 +123,19 @@ TRANSFORMS = {
 transform = st.sampled_from(sorted(TRANSFORMS)).map(TRANSFORMS.get)
 
 
-@given(transform, cross_sections, st.randoms(use_true_random=False))
+@law(transform, cross_sections, st.randoms(use_true_random=False))
 def test_transforms_permute_with_the_tickers(change, values, random) -> None:
     order = list(range(values.shape[1]))
     random.shuffle(order)
     np.testing.assert_allclose(change(values[:, order]), change(values)[:, order], atol=1e-9)
 
 
-@given(transform, cross_sections)
+@law(transform, cross_sections)
 def test_transforms_keep_unknown_unknown_and_known_known(change, values) -> None:
     np.testing.assert_array_equal(np.isnan(change(values)), np.isnan(values))
 
 
-@given(cross_sections)
+@law(cross_sections)
 def test_zscores_have_mean_zero_and_sd_one_or_are_all_zero(values) -> None:
     for row, scores in zip(values, zscore(values), strict=True):
         known = scores[~np.isnan(row)]
@@ -139,7 +146,7 @@ def test_zscores_have_mean_zero_and_sd_one_or_are_all_zero(values) -> None:
             assert np.std(known) == pytest.approx(1, abs=1e-9)
 
 
-@given(cross_sections)
+@law(cross_sections)
 def test_ranks_lie_in_the_unit_interval_and_keep_the_order(values) -> None:
     for row, ranks in zip(values, rank(values), strict=True):
         seen = ~np.isnan(row)
@@ -150,7 +157,7 @@ def test_ranks_lie_in_the_unit_interval_and_keep_the_order(values) -> None:
         assert (known[:, None] > known[None, :])[larger].all()
 
 
-@given(cross_sections, st.floats(0, 0.45), st.floats(0.55, 1))
+@law(cross_sections, st.floats(0, 0.45), st.floats(0.55, 1))
 def test_winsorizing_stays_inside_and_keeps_the_order(values, lower, upper) -> None:
     for row, clipped in zip(values, winsorize(values, lower, upper), strict=True):
         before, after = row[~np.isnan(row)], clipped[~np.isnan(row)]
@@ -160,7 +167,7 @@ def test_winsorizing_stays_inside_and_keeps_the_order(values, lower, upper) -> N
             assert (after[:, None] >= after[None, :])[larger].all()
 
 
-@given(cross_sections, st.floats(0.1, 10), st.floats(-100, 100))
+@law(cross_sections, st.floats(0.1, 10), st.floats(-100, 100))
 def test_location_and_scale_pass_through_or_vanish(values, scale, shift) -> None:
     moved = values * scale + shift
     np.testing.assert_allclose(zscore(moved), zscore(values), atol=1e-6)
@@ -170,7 +177,7 @@ def test_location_and_scale_pass_through_or_vanish(values, scale, shift) -> None
     )
 
 
-@given(cross_sections)
+@law(cross_sections)
 def test_turning_the_sign_turns_the_transform(values) -> None:
     np.testing.assert_allclose(zscore(-values), -zscore(values), atol=1e-9)
     np.testing.assert_allclose(rank(-values), 1 - rank(values), atol=1e-12)
