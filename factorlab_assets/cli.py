@@ -94,7 +94,7 @@ def ingest(
         "replace_source": replace_source,
     }
     with _progress(f"market {month}", MARKET_STEPS):
-        launch.run_market(settings, month, config)
+        launch.run_market(_definitions(settings), month, config)
     _show_versions(settings, month)
 
 
@@ -116,7 +116,7 @@ def demo() -> None:
     settings = _settings(demo=True)
     launch.init_home(settings)
     with _progress(f"market {DEMO_MONTH}", MARKET_STEPS):
-        launch.run_market(settings, DEMO_MONTH, {"source": "synthetic"})
+        launch.run_market(_definitions(settings), DEMO_MONTH, {"source": "synthetic"})
     _run(settings, DEMO_MONTH, [], every=True)
     out.print(
         f"\ndatabase      {settings.database_path}\nDagster home  {settings.dagster_home}"
@@ -154,7 +154,7 @@ def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
     chosen = sorted(set(names)) or list(good)
     try:
         with _progress(f"research {month}", RESEARCH_STEPS):
-            launch.run_research(settings, month, chosen)
+            launch.run_research(_definitions(settings), month, chosen)
     finally:
         _show_metrics(settings, month, chosen)
 
@@ -190,17 +190,16 @@ def strategies() -> None:
     """List the strategy files, and what is wrong with those that are not valid."""
     settings = _settings()
     good, bad = _strategy_files(settings)
-    table = _table("strategy", "universe", "factors", "portfolio", "benchmark", "what it is")
     for name, said in good.items():
         universe = said.universe if isinstance(said.universe, str) else ", ".join(said.universe)
-        used = (
-            "\n".join(f"{f.key} {factors.window(f.name, f.params, f.delay)}" for f in said.factors)
-            or "none"
-        )
-        form = f"{said.portfolio.type}\n{said.portfolio.weighting}"
-        what = said.description.strip().splitlines()[0]
-        table.add_row(*map(_plain, (name, universe, used, form, said.benchmark, what)))
-    out.print(table)
+        used = [f"{f.name} {factors.window(f.name, f.params, f.lag)}" for f in said.factors]
+        form = said.portfolio
+        out.print(f"\n[bold]{name}[/bold]{'' if said.active else '  (not active)'}")
+        out.print(f"  [dim]{_plain(' '.join(said.description.split()))}[/dim]")
+        out.print(f"  universe   {_plain(universe)}")
+        out.print(f"  factors    {_plain('; '.join(used) or 'none')}")
+        out.print(f"  portfolio  {form.type}, {form.weighting}, gross {form.gross:g}")
+        out.print(f"  benchmark  {_plain(said.benchmark)}")
     for name, error in bad.items():
         out.print(f"[red]not valid[/red] {_plain(name)}: {_plain(error)}")
     if bad:
@@ -262,10 +261,16 @@ def _store(settings: Settings) -> Any:
     return Store(settings.database_path, lock_timeout_s=settings.lock_timeout_s)
 
 
+def _definitions(settings: Settings) -> Any:
+    from factorlab_assets.definitions import build_definitions
+
+    return build_definitions(settings)
+
+
 def _strategy_files(settings: Settings) -> tuple[dict[str, Any], dict[str, FactorLabError]]:
     from factorlab_assets import strategy
 
-    return strategy.load_strategies(settings.strategies_path, factors.check)
+    return strategy.load_strategies(settings.strategies_path, factors.complete)
 
 
 def _table(*columns: str, numbers: int = 0) -> Table:

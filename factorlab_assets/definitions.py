@@ -1,7 +1,7 @@
 """What `workspace.yaml` loads: every asset, check, job, schedule and sensor, assembled.
 
-Belongs here: assembly only. Tests build the same graph over a store of their own with
-`build_definitions(settings=…)`.
+Belongs here: assembly only. Does not: any asset's body. Tests build the same graph over a store of
+their own with `build_definitions(settings=…)`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-from factorlab_assets.assets import automation, io, jobs, market, research  # noqa: E402
-from factorlab_assets.settings import Settings  # noqa: E402
+from factorlab_assets.assets import (  # noqa: E402  # after the filters above
+    automation,
+    io,
+    jobs,
+    market,
+    research,
+)
+from factorlab_assets.settings import Settings  # noqa: E402  # as above
 
 
 def build_definitions(settings: Settings | None = None) -> dg.Definitions:

@@ -196,7 +196,7 @@ def version_distributions(version: Version) -> str | None:
 def version_rows(table: str, data_version_id: str) -> str:
     """SQL relation expression: one data version's rows of a table that is kept per version."""
     schemas.check_version(data_version_id)
-    return f"(SELECT * FROM {table} WHERE data_version_id = '{data_version_id}')"  # noqa: S608
+    return f"(SELECT * FROM {table} WHERE data_version_id = '{data_version_id}')"  # noqa: S608  # a checked id
 
 
 def caveats(version: Version, resolved: strategy.Resolved) -> str:

@@ -1,7 +1,7 @@
 """The pydantic models of a strategy file, and reading one with errors that name the place.
 
 Belongs here: what a strategy file may say. Does not: computing any of it. Factor names and their
-parameters are checked by the `check_factor` that the caller hands in (`core.factors.check`).
+parameters are checked by the `check_factor` that the caller hands in (`core.factors.complete`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from factorlab_assets import parsing
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.schemas import MONTH_PATTERN, STRATEGY_PATTERN, TICKER_PATTERN
 
-CheckFactor = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+CheckFactor = Callable[[str, Mapping[str, Any], int | None], tuple[dict[str, Any], int]]
 """(factor name, given parameters) -> all parameters; raises ValueError with what is allowed."""
 
 Ticker = Annotated[str, Field(pattern=TICKER_PATTERN)]
@@ -71,13 +71,19 @@ class Factor(_Model):
     name: str
     label: str = ""
     params: dict[str, Any] = {}
-    delay: Annotated[Whole, Field(ge=0, le=12)]
+    delay: Annotated[Whole, Field(ge=0, le=12)] | None = None
     transforms: tuple[Transform, ...] = ()
     weight: Annotated[Number, Field(ge=-100, le=100)] = 1.0
 
     @property
     def key(self) -> str:
         return self.label or self.name
+
+    @property
+    def lag(self) -> int:
+        """`delay`; reading a file puts the factor's own there where it says none."""
+        assert self.delay is not None  # noqa: S101  # load_strategy fills it in
+        return self.delay
 
 
 class Select(_Model):
@@ -212,10 +218,7 @@ class Strategy(_Model):
 
 
 class Resolved(_Model):
-    """A strategy with all that decides its numbers spelled out: defaults, tickers, benchmark.
-
-    `tickers` is None where every ticker of the version takes part.
-    """
+    """A strategy with all that decides its numbers; `tickers` None is every one of the version."""
 
     strategy: Strategy
     tickers: tuple[str, ...] | None
@@ -249,8 +252,8 @@ class Resolved(_Model):
     @cached_property
     def config(self) -> dict[str, Any]:
         """What the experiment id is made of: name, prose and asset classes left out."""
-        left_out = {"name", "description", "active", "universe"}
-        said = self.strategy.model_dump(mode="json", exclude=left_out)
+        unsaid = {"name", "description", "active", "universe"}
+        said = self.strategy.model_dump(mode="json", exclude=unsaid)
         said["portfolio"]["net"] = self.strategy.portfolio.target_net
         said["tickers"] = self.tickers
         if self.benchmark is not None:
@@ -388,9 +391,9 @@ def _checked(path: Path, factors: tuple[Factor, ...], check: CheckFactor) -> tup
     checked = []
     for i, factor in enumerate(factors):
         try:
-            params = check(factor.name, factor.params)
+            params, delay = check(factor.name, factor.params, factor.delay)
         except ValueError as error:
-            what, where = "a factor that cannot be computed", f"{path}: factors[{i}]"
-            raise FactorLabError(what, where=where, got=error, do=_SEE_DOCS) from None
-        checked.append(factor.model_copy(update={"params": params}))
+            where = f"{path}: factors[{i}]"
+            raise FactorLabError("bad factor", where=where, got=error, do=_SEE_DOCS) from None
+        checked.append(factor.model_copy(update={"params": params, "delay": delay}))
     return tuple(checked)

@@ -221,7 +221,7 @@ def source(stooq: StooqServer, folder: Path, **options: object) -> StooqHttp:
     """A source that asks the loopback server, one ticker at a time and without waiting."""
     usual = {"parallel": 1, "pause_s": 0.0, "tries": 3, "timeout_s": 5.0}
     usual |= {"sleep": lambda _: None, "now": lambda: SATURDAY}
-    return StooqHttp(stooq.url, SecretStr(KEY), folder / "kept", **(usual | options))  # type: ignore[arg-type]
+    return StooqHttp(stooq.url, SecretStr(KEY), folder / "kept", **(usual | options))  # type: ignore[arg-type]  # options of several types
 
 
 def statuses(fetched: Fetched) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """When things run by themselves: the monthly refresh, the drop folder, new strategies, new data.
 
-Belongs here: schedules and sensors; each skips with a reason rather than waiting for the database.
+Belongs here: schedules and sensors; each skips with a reason rather than waiting for the
+database. Does not: what a run does (`market`, `research`).
 
 Dagster reads the annotations of decorated functions: they are not postponed here.
 """
@@ -125,7 +126,7 @@ def strategy_files(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> dg.SkipReason:
     """Register new strategy names; files that are not valid are logged with what is wrong."""
-    good, bad = strategy.load_strategies(settings.strategies_path, factors.check)
+    good, bad = strategy.load_strategies(settings.strategies_path, factors.complete)
     for name, error in bad.items():
         context.log.error(f"{name}: {error}")
     new = partitions.register(context.instance, good)
@@ -142,7 +143,7 @@ def changed_data(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request each computed cell of an active strategy that rests on an older data version."""
-    good, _ = strategy.load_strategies(settings.strategies_path, factors.check)
+    good, _ = strategy.load_strategies(settings.strategies_path, factors.complete)
     active = {name for name, said in good.items() if said.active}
     try:
         outdated = outdated_cells(_impatient(store))

@@ -8,6 +8,8 @@ Dagster reads the annotations of decorated functions: they are not postponed her
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -24,6 +26,7 @@ from factorlab_assets.store import Experiment, Store, Verdict, Version
 
 RESEARCH_TABLES = ("factor_signals", "scores", "weights", "backtest_returns", "daily_returns")
 LAST_TABLE = "metrics"
+Files = tuple[Mapping[str, strategy.Strategy], Mapping[str, FactorLabError]]
 T = TypeVar("T")
 
 
@@ -140,7 +143,7 @@ class Run:
 
     def execute(self, keys: Sequence[str], compute: Compute) -> dict[str, checks.Stored]:
         """Compute and store the cells, month by month; each cell's fate by its key."""
-        files = strategy.load_strategies(self.settings.strategies_path, factors.check)
+        files = _strategies(self.settings.strategies_path)
         universes = strategy.load_universes(self.settings.universes_path)
         stored: dict[str, checks.Stored] = {}
         for month, names in partitions.by_month(keys).items():
@@ -156,7 +159,7 @@ class Run:
         self,
         month: str,
         names: Sequence[str],
-        files: tuple[Mapping[str, strategy.Strategy], Mapping[str, FactorLabError]],
+        files: Files,
         universes: Mapping[str, strategy.Universe],
         dropped: dict[str, str],
     ) -> list[Cell]:
@@ -200,12 +203,11 @@ class Run:
             shown = present.rows_metadata(
                 by_name.get(cell.name, rows.slice(0, 0))
             ) | _cell_metadata(cell)
-            verdicts = self.store.verdicts(self.table, cell.key, outcome.content_hash)
             shown |= month.metadata.get(cell.key, {})
-            stored[cell.key] = checks.Stored(outcome.content_hash, verdicts, shown)
-            bad = [v for v in verdicts if not v.passed]
-            if bad:
-                failed[cell.key] = "; ".join(f"{v.check}: {v.detail}" for v in bad)
+            done = checks.Stored(outcome.content_hash, outcome.verdicts, shown)
+            stored[cell.key] = done
+            if not done.good:
+                failed[cell.key] = done.failures
         self._close(experiments, stored, failed)
         dropped |= {key: reason for key, reason in failed.items() if key not in stored}
         return stored
@@ -214,16 +216,17 @@ class Run:
         """The month with the cells whose inputs may be used, and those inputs."""
         version = cells[0].version
         fresh = {version.month: version.data_version_id}
-        monthly = self.store.load(schemas.MONTHLY_RETURNS, [version.month], fingerprints=fresh)
         dropped: dict[str, str] = {}
-        for name in self.inputs:
-            dropped |= self.store.refusals(schemas.TABLES[name], list(experiments), experiments)
-        good = [cell for cell in cells if cell.key not in dropped]
-        keys = {cell.key: cell.experiment_id for cell in good}
-        loaded = {
-            name: self.store.load(schemas.TABLES[name], list(keys), fingerprints=keys)
-            for name in (self.inputs if keys else ())
-        }
+        with self.store.read():
+            monthly = self.store.load(schemas.MONTHLY_RETURNS, [version.month], fingerprints=fresh)
+            for name in self.inputs:
+                dropped |= self.store.refusals(schemas.TABLES[name], list(experiments), experiments)
+            good = [cell for cell in cells if cell.key not in dropped]
+            keys = {cell.key: cell.experiment_id for cell in good}
+            loaded = {
+                name: self.store.load(schemas.TABLES[name], list(keys), fingerprints=keys)
+                for name in (self.inputs if keys else ())
+            }
         inputs = {name: by_strategy(rows) for name, rows in loaded.items()}
         empty = {name: rows.slice(0, 0) for name, rows in loaded.items()}
         market = panel_from_table(monthly)
@@ -241,17 +244,26 @@ class Run:
             for key, reason in failed.items()
         ]
         if self.table.name == LAST_TABLE:
-            ended += [
-                (
-                    experiments[key],
-                    "done",
-                    self.store.content_json(key, (*RESEARCH_TABLES, LAST_TABLE)),
-                )
-                for key in stored
-                if key not in failed
-            ]
+            tables = (*RESEARCH_TABLES, LAST_TABLE)
+            with self.store.read():
+                ended += [
+                    (experiments[key], "done", self.store.content_json(key, tables))
+                    for key in stored
+                    if key not in failed
+                ]
         if ended:
             self.store.end_attempts(ended, self.run_id)
+
+
+def _strategies(folder: Path) -> Files:
+    """All strategy files, read anew only where one of them has changed: six tables ask for them."""
+    looks = [(path.name, path.stat()) for path in sorted(folder.glob("*.y*ml"))]
+    return _read(folder, tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in looks))
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path, _looks: tuple[tuple[str, int, int, int], ...]) -> Files:
+    return strategy.load_strategies(folder, factors.complete)
 
 
 def _with_month(rows: pa.Table, month: str) -> pa.Table:

@@ -44,6 +44,12 @@ class Stored:
     def good(self) -> bool:
         return all(verdict.passed for verdict in self.verdicts)
 
+    @property
+    def failures(self) -> str:
+        """What each failed check said."""
+        failed = [verdict for verdict in self.verdicts if not verdict.passed]
+        return "; ".join(f"{v.check}: {json.dumps(dict(v.detail), default=str)}" for v in failed)
+
 
 def specs(table: schemas.Table, of: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheckSpec]:
     """One blocking spec per check of the table."""
@@ -137,9 +143,7 @@ def _shown(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reasons(stored: Mapping[str, Stored]) -> str:
-    reasons = []
-    for key, done in stored.items():
-        failed = [v for v in done.verdicts if not v.passed]
-        said = "; ".join(f"{v.check}: {json.dumps(dict(v.detail), default=str)}" for v in failed)
-        reasons.append(str(done.metadata.get("REFUSED", "")) or f"{key}: {said}")
-    return " | ".join(reasons)
+    return " | ".join(
+        str(done.metadata.get("REFUSED", "")) or f"{key}: {done.failures}"
+        for key, done in stored.items()
+    )

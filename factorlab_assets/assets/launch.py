@@ -44,14 +44,14 @@ def init_home(settings: Settings) -> Path:
     return home
 
 
-def run_market(settings: Settings, month: str, config: dict[str, Any]) -> None:
+def run_market(definitions: dg.Definitions, month: str, config: dict[str, Any]) -> None:
     """Run the market stage for one month; `config` is `IngestConfig`'s."""
     partitions.check_month(month)
     run_config = _QUIET | {"ops": {"raw_prices": {"config": config}}}
-    _execute(settings, "market", partition_key=month, run_config=run_config)
+    _execute(definitions, "market", partition_key=month, run_config=run_config)
 
 
-def run_research(settings: Settings, month: str, names: Sequence[str]) -> None:
+def run_research(definitions: dg.Definitions, month: str, names: Sequence[str]) -> None:
     """Run the research stage for these strategies of a month, as few runs as their order allows.
 
     A Dagster run takes a contiguous range of keys, in the order in which they were registered.
@@ -68,7 +68,7 @@ def run_research(settings: Settings, month: str, names: Sequence[str]) -> None:
         if first == last:
             said = {"partition_key": partitions.cell_key(month, first)}
         try:
-            _execute(settings, "research", run_config=_QUIET, **said)
+            _execute(definitions, "research", run_config=_QUIET, **said)
         except FactorLabError as error:
             failures.append(str(error))
     if failures:
@@ -91,10 +91,8 @@ def _slices(keys: Sequence[str], wanted: set[str]) -> list[tuple[str, str]]:
     return slices
 
 
-def _execute(settings: Settings, job: str, **said: Any) -> None:
-    from factorlab_assets.definitions import build_definitions
-
-    definition = build_definitions(settings).resolve_job_def(job)
+def _execute(definitions: dg.Definitions, job: str, **said: Any) -> None:
+    definition = definitions.resolve_job_def(job)
     result = definition.execute_in_process(
         instance=dg.DagsterInstance.get(), raise_on_error=False, **said
     )

@@ -55,7 +55,7 @@ def strategies(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult[Any]:
     """Read the strategy files, register the names of the valid ones, show the rest with reasons."""
-    good, bad = strategy.load_strategies(settings.strategies_path, factors.check)
+    good, bad = strategy.load_strategies(settings.strategies_path, factors.complete)
     new = partitions.register(context.instance, good)
     for name, error in bad.items():
         context.log.error(f"{name}: {error}")

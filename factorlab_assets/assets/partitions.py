@@ -1,6 +1,7 @@
 """The two partition dimensions: the month and the strategy.
 
-Belongs here: partition definitions, keys and the registration of strategy names.
+Belongs here: partition definitions, keys and the registration of strategy names. Does not: reading
+strategy files.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def weights(month: Month) -> pa.Table:
     for cell, book in done:
         panel = _panel(month, cell)
         month.judge(
-            cell, "constraints", identities.constraint_violations(cell.resolved, panel, book)
+            cell, "constraints", identities.constraint_violations(cell.resolved, month.market, book)
         )
         month.show(cell, **_weights_pictures(cell, panel, book))
     return tables.weights_table((cell.name, _panel(month, cell), book) for cell, book in done)
@@ -69,9 +69,11 @@ def backtest_returns(month: Month) -> pa.Table:
         lambda cell: research.run_backtest(cell.resolved, month.market, _book(month, cell))
     )
     for cell, backtest in done:
-        book, panel = _book(month, cell), _panel(month, cell)
-        broken = identities.identity_violations(cell.resolved, panel, book, backtest)
+        book = _book(month, cell)
+        broken = identities.identity_violations(cell.resolved, month.market, book, backtest)
         month.judge(cell, "identities", broken)
+        if not np.isfinite(backtest.benchmark_return).any():
+            month.show(cell, no_benchmark=f"{cell.resolved.strategy.benchmark} has no prices here")
         benchmark = np.cumprod(1.0 + np.nan_to_num(backtest.benchmark_return))
         month.show(cell, ended=backtest.ended or "ran to the end")
         month.show(cell, **_nav_pictures(cell, backtest, benchmark))

@@ -68,7 +68,7 @@ def compute_signals(resolved: Resolved, market: Panel) -> Signals:
     shape = (len(resolved.strategy.factors), *panel.price.shape)
     raw, signal = np.empty(shape), np.empty(shape)
     for i, factor in enumerate(resolved.strategy.factors):
-        raw[i] = factors.compute(factor.name, panel.price, factor.params, factor.delay)
+        raw[i] = factors.compute(factor.name, panel.price, factor.params, factor.lag)
         signal[i] = transforms.apply(factor.transforms, raw[i])
     return Signals(tuple(factor.key for factor in resolved.strategy.factors), raw, signal)
 

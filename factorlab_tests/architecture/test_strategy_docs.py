@@ -13,7 +13,7 @@ from factorlab_tests.conftest import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "strategies.md"
 SCHEMA = Strategy.model_json_schema()
-SAID_IN_WORDS = ("factors[].label", "portfolio.net", "portfolio.min_names")
+SAID_IN_WORDS = ("factors[].label", "factors[].delay", "portfolio.net", "portfolio.min_names")
 """Keys whose default follows from other keys; the page explains how."""
 
 

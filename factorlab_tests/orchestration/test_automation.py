@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -27,7 +28,7 @@ def schedule(project: Project, day: dt.date) -> object:
         return automation.monthly_refresh(context)
 
 
-def sensor(project: Project, which: object, cursor: str | None = None) -> tuple[list[object], str]:
+def sensor(project: Project, which: Any, cursor: str | None = None) -> tuple[list[object], str]:
     definitions = build_definitions(project.settings)
     with dg.build_sensor_context(
         instance=project.instance,
@@ -35,7 +36,7 @@ def sensor(project: Project, which: object, cursor: str | None = None) -> tuple[
         definitions=definitions,
         resources=definitions.resources,
     ) as context:
-        said = which(context)  # type: ignore[operator]
+        said = which(context)
         answers = list(said) if not isinstance(said, dg.SkipReason) else [said]
         return answers, context.cursor or ""
 

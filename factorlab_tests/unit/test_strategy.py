@@ -40,14 +40,16 @@ UNIVERSES = {
 }
 
 
-def check_factor(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def check_factor(
+    name: str, params: Mapping[str, Any], delay: int | None
+) -> tuple[dict[str, Any], int]:
     """A registry of one factor with one parameter."""
     lookback = params.get("lookback", 12)
     if name != "trend":
         raise ValueError(f"unknown factor {name}, allowed trend")
     if lookback not in range(1, 121):
         raise ValueError(f"parameter lookback: got {lookback}, allowed 1 to 120")
-    return {"lookback": lookback}
+    return {"lookback": lookback}, 1 if delay is None else delay
 
 
 def load(folder: Path, text: str, name: str = "mine.yaml") -> Strategy:
@@ -85,7 +87,6 @@ def test_a_file_is_read_with_its_name_and_every_default_spelled_out(tmp_path: Pa
         (("name", "other"), "name. Expected: no such key"),
         # missing
         (("description", None), "description. Got: nothing. Expected: a value"),
-        (("factors.0.delay", None), "factors[0].delay. Got: nothing. Expected: a value"),
         # wrong types; YAML's yes and on are no numbers
         (("factors.0.delay", "1"), "factors[0].delay. Got: '1'. Expected: a valid integer"),
         (("factors.0.delay", True), "factors[0].delay. Got: True. Expected: a valid integer"),
@@ -358,7 +359,7 @@ SHIPPED = sorted((PROJECT_ROOT / "data" / "strategies").glob("*.yaml"))
 
 
 def test_the_shipped_files_all_load_and_resolve() -> None:
-    good, bad = load_strategies(SHIPPED[0].parent, factors.check)
+    good, bad = load_strategies(SHIPPED[0].parent, factors.complete)
     universes = load_universes(PROJECT_ROOT / "data" / "universes.yaml")
     assert not bad
     assert len(good) == len(SHIPPED) >= 6
@@ -373,3 +374,10 @@ def test_a_shipped_file_states_its_idea_its_paper_its_costs_and_its_benchmark(pa
     assert "doi:10." in said["description"]
     assert "should " in said["description"].lower()
     assert {"tc_bps", "slippage_bps"} <= said["costs"].keys()
+
+
+def test_a_factor_whose_file_states_no_delay_has_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    for name, own in (("trend", 1), ("xsmom", 0)):
+        path.write_text(f"description: x\nfactors: [{{name: {name}}}]\n", encoding="utf-8")
+        assert load_strategy(path, factors.complete).factors[0].lag == own

@@ -60,6 +60,16 @@ def check(name: str, params: Mapping[str, Any]) -> dict[str, int]:
     return full
 
 
+def complete(name: str, params: Mapping[str, Any], delay: int | None) -> tuple[dict[str, Any], int]:
+    """`check`'s parameters, and the delay in months: the factor's own where `delay` is None.
+
+    >>> complete("xsmom", {"lookback": 6}, None)
+    ({'lookback': 6, 'skip': 1}, 0)
+    """
+    full = check(name, params)
+    return full, REGISTRY[name].delay if delay is None else delay
+
+
 def window(name: str, params: Mapping[str, Any], delay: int) -> str:
     """Which month-end prices a signal dated t uses.
 
