@@ -54,7 +54,8 @@ def begin(con: duckdb.DuckDBPyConnection, experiments: Sequence[Experiment], run
             attempt = last.get(experiment.experiment_id, 0) + 1
             started = {"attempt": attempt, "status": "started", "run_id": run_id, "detail": ""}
             rows.append(asdict(experiment) | started | {"holder": this_process()})
-    _append(con, rows)
+    if rows:
+        _append(con, rows)
 
 
 def end(con: duckdb.DuckDBPyConnection, ended: Sequence[tuple[str, str, str]], run_id: str) -> None:
