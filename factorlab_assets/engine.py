@@ -1,6 +1,7 @@
 """The process's DuckDB engine, and databases attached to it for a moment.
 
-Belongs here: connections. Does not: locks or formats (`store`): only the store attaches a file.
+Belongs here: connections, and what DuckDB's failures mean. Does not: locks or formats: only `store`
+attaches a file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,16 @@ from pathlib import Path
 
 import duckdb
 
+from factorlab_assets.errors import FactorLabError, StoreBusyError
+
+_QUERY_FAULTS = (
+    duckdb.ProgrammingError,
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.NotSupportedError,
+    duckdb.InterruptException,
+)
+_DAMAGE = ("not a valid DuckDB database", "Corrupt database file", "Could not read enough bytes")
 _numbers = itertools.count(1)
 
 
@@ -24,7 +35,7 @@ def _engine(pid: int) -> duckdb.DuckDBPyConnection:
 
     Keyed by process, because a forked child has none of its parent's engine threads.
     """
-    spill = Path(tempfile.gettempdir()) / f"factorlab-duckdb-{pid}"
+    spill = Path(tempfile.gettempdir()) / f"factorlab-{os.getuid()}-{pid}"
     return duckdb.connect(config={"temp_directory": str(spill)})
 
 
@@ -54,6 +65,34 @@ def attached(path: Path | None, *, read_only: bool) -> Iterator[duckdb.DuckDBPyC
             outer.execute(f"DETACH {name}")
 
 
-def forget() -> None:
-    """Drop the engine after a failure that it does not survive; the next use starts another."""
-    _engine.cache_clear()
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """DuckDB's failures as one paragraph; a query's own faults are its author's to see."""
+    try:
+        yield
+    except _QUERY_FAULTS:
+        raise
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+            _engine.cache_clear()  # it does not survive these; the next use starts another
+        said = str(error)
+        if "Could not set lock" in said:
+            raise StoreBusyError(
+                "a program that does not ask for FactorLab's lock has the database open",
+                where=path,
+                got=said,
+                do="close it (a DuckDB shell, a notebook), then try again",
+            ) from error
+        if any(sign in said for sign in _DAMAGE):
+            raise FactorLabError(
+                "the database file is damaged, or is no DuckDB database",
+                where=path,
+                got=said,
+                do="restore it from a backup, or move it away and ingest again",
+            ) from error
+        raise FactorLabError(
+            "DuckDB could not go on: what was committed is kept, the rest undone",
+            where=path,
+            got=said,
+            do="see that the disk has space and the folder may be written to, then try again",
+        ) from error

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from factorlab_assets import engine, schemas, store_experiments, store_partitions, store_versions
-from factorlab_assets.errors import FactorLabError, RefusedError, StoreBusyError
+from factorlab_assets.errors import FactorLabError, RefusedError
 from factorlab_assets.lock import database_lock
 from factorlab_assets.schemas import Table
 from factorlab_assets.sources.base import Fetched
@@ -30,14 +30,6 @@ __all__ = ["Experiment", "PartitionRecord", "Store", "Verdict", "Version", "Writ
 
 FORMAT = 1
 """Of the database's tables. A database of a higher one was made by a newer FactorLab."""
-
-_FAILURES = (
-    duckdb.IOException,
-    duckdb.FatalException,
-    duckdb.InternalException,
-    duckdb.OutOfMemoryException,
-    duckdb.SerializationException,
-)
 
 
 class _OpenHere(threading.local):
@@ -104,10 +96,10 @@ class Store:
                 where=self.path,
                 do="end the outer block first",
             )
-        with self._explained():
+        with engine.explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = database_lock(self.path, exclusive=exclusive, timeout_s=self.lock_timeout_s)
-        with lock, self._explained():
+        with lock, engine.explained(self.path):
             if not self.path.exists():
                 new = self._beside(".new")
                 with engine.attached(new, read_only=False) as con:
@@ -134,14 +126,16 @@ class Store:
 
     def _check_format(self, con: duckdb.DuckDBPyConnection) -> None:
         try:
-            (found,) = con.execute("SELECT max(format) FROM meta").fetchall()[0]
-        except duckdb.CatalogException:
+            found = con.execute("SELECT max(format) FROM meta").fetchall()[0][0]
+        except duckdb.ProgrammingError:
+            found = None
+        if found is None:
             raise FactorLabError(
                 "that DuckDB database is not FactorLab's",
                 where=self.path,
-                got="no table meta",
+                got="no format in a table meta",
                 do="set FACTORLAB_DATABASE to another file",
-            ) from None
+            )
         if found > FORMAT:
             raise FactorLabError(
                 "the database is of a newer format than this FactorLab knows",
@@ -150,35 +144,6 @@ class Store:
                 expected=f"format {FORMAT}",
                 do="update FactorLab, or use another database",
             )
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """DuckDB's failures as one paragraph."""
-        try:
-            yield
-        except _FAILURES as error:
-            engine.forget()
-            said = str(error)
-            if "Could not set lock" in said:
-                raise StoreBusyError(
-                    "a program that does not ask for FactorLab's lock has the database open",
-                    where=self.path,
-                    got=said,
-                    do="close it (a DuckDB shell, a notebook), then try again",
-                ) from error
-            if "not a valid DuckDB database" in said or "checksum" in said.lower():
-                raise FactorLabError(
-                    "the database file is damaged, or is no DuckDB database",
-                    where=self.path,
-                    got=said,
-                    do="restore it from a backup, or move it away and ingest again",
-                ) from error
-            raise FactorLabError(
-                "DuckDB could not go on; what was not committed is undone",
-                where=self.path,
-                got=said,
-                do="see that the disk has space and the folder may be written to, then try again",
-            ) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -272,8 +272,8 @@ def _faults(
     partition = ", ".join(table.partition_columns)
     per = f"PARTITION BY {partition}" if partition else ""
     shown = con.sql(
-        f"""SELECT *, count(*) OVER ({per}) AS n_broken FROM ({offenders})
-        QUALIFY row_number() OVER ({per} ORDER BY ALL) <= {SAMPLE_ROWS}"""
+        f"""SELECT *, count(*) OVER ({per}) AS n_broken FROM ({offenders}) AS offender
+        QUALIFY row_number() OVER ({per} ORDER BY offender) <= {SAMPLE_ROWS} ORDER BY offender"""
     ).to_arrow_table()
     counts: dict[Key, int] = {}
     rows: dict[Key, list[dict[str, Any]]] = {}

@@ -1,0 +1,96 @@
+"""Small rows for tests of the store: cells of scores, a month of bars.
+
+Belongs here: samples that a reader can verify in the head. Does not: assertions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from factorlab_assets.sources.base import PRICE_SCHEMA, Coverage, Fetched
+from factorlab_assets.store import Experiment, Store, Verdict, Version
+
+MONTH = "2024-05"
+
+
+def cell_key(name: str) -> str:
+    return f"{MONTH}|{name}"
+
+
+def scores(*cells: str, value: float = 1.0, n_days: int = 2) -> pa.Table:
+    """Per cell: tickers A and B on the first days of 2024, A's score `value`, B's twice it."""
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=i) for i in range(n_days)]
+    rows = [(cell, day, ticker) for cell in cells for day in days for ticker in ("A", "B")]
+    return pa.table(
+        {
+            "month": [MONTH] * len(rows),
+            "strategy": [cell for cell, _, _ in rows],
+            "date": pa.array([day for _, day, _ in rows], pa.date32()),
+            "ticker": [ticker for *_, ticker in rows],
+            "score": [value * (1 + (ticker == "B")) for *_, ticker in rows],
+        }
+    )
+
+
+def changed(rows: pa.Table, row: int, **values: Any) -> pa.Table:
+    """`rows` with some columns of one row changed."""
+    said = rows.to_pylist()
+    said[row] |= values
+    return pa.Table.from_pylist(said, schema=rows.schema)
+
+
+def bars(*tickers: str, close: float = 10.0) -> pa.Table:
+    """Three bars per ticker, the last three sessions of May 2024."""
+    rows = [
+        {"ticker": t, "date": dt.date(2024, 5, day), "open": close, "high": close + 1}
+        | {"low": close - 1, "close": close, "volume": None if day == 31 else 100.0}
+        for t in tickers
+        for day in (29, 30, 31)
+    ]
+    return pa.Table.from_pylist(rows, schema=PRICE_SCHEMA)
+
+
+def ingest(
+    store: Store,
+    prices: pa.Table | Path,
+    *,
+    month: str = MONTH,
+    source: str = "stooq-files",
+    distributions: pa.Table | None = None,
+    last_available: dt.date | None = None,
+    replace_source: bool = False,
+    verdicts: Sequence[Verdict] = (
+        Verdict("", "coverage", True),
+        Verdict("", "freshness", True),
+    ),
+) -> Version:
+    """Add a version of `prices`, everything else as it usually is."""
+    return store.add_version(
+        month,
+        Fetched(prices, [Coverage("A", "ok", n_rows=3)], last_available=last_available),
+        source=source,
+        price_basis="close",
+        distributions=distributions,
+        observed_at=dt.datetime(2024, 6, 1),
+        is_survivors=False,
+        replace_source=replace_source,
+        verdicts=verdicts,
+    )
+
+
+def experiment(experiment_id: str, version: str = "2024-05-0123456789ab") -> Experiment:
+    return Experiment(
+        experiment_id=experiment_id,
+        month=MONTH,
+        strategy="trend",
+        data_version_id=version,
+        config_hash="c",
+        code_version="k",
+        config="{}",
+        git_commit="unknown",
+    )
