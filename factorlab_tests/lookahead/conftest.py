@@ -35,7 +35,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 
 def shipped() -> dict[str, Resolved]:
     """Every strategy file of the project, resolved."""
-    found, bad = load_strategies(PROJECT_ROOT / "data" / "strategies", factors.check)
+    found, bad = load_strategies(PROJECT_ROOT / "data" / "strategies", factors.complete)
     assert not bad, bad
     universes = load_universes(PROJECT_ROOT / "data" / "universes.yaml")
     return {name: resolve(each, universes, found) for name, each in found.items()}

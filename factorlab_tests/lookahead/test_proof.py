@@ -225,6 +225,24 @@ def known_through_a_gap(resolved: Resolved, market: Panel) -> research.Result:
     return research.Result(honest.panel, signals, score, book, backtest)
 
 
+def sold_without_a_price(resolved: Resolved, market: Panel) -> research.Result:
+    """A held name is sold at a month-end where it cannot be."""
+    honest = research.run(resolved, market)
+    filled = forward_filled(market)
+    book = research.build_book(resolved, filled, honest.score, honest.signals)
+    backtest = research.run_backtest(resolved, market, book)
+    return research.Result(honest.panel, honest.signals, honest.score, book, backtest)
+
+
+def bought_without_a_price(resolved: Resolved, market: Panel) -> research.Result:
+    """Who had a price once, and has none now, comes into the book."""
+    honest = research.run(resolved, market)
+    known = np.isfinite(honest.panel.price)
+    lost = np.logical_or.accumulate(known, axis=0) & ~known & (honest.book.weights == 0.0)
+    weights = np.where(lost, 0.01, honest.book.weights)
+    return replace(honest, book=replace(honest.book, weights=weights))
+
+
 def survivors(market: Panel) -> Panel:
     alive = np.isfinite(market.price[-1])
     return replace(market, price=np.where(alive, market.price, np.nan))
@@ -247,6 +265,8 @@ LEAKS: dict[str, tuple[Run, set[str]]] = {
     "a forward fill": (with_market(forward_filled), {"gap"}),
     "a forward fill of signals": (known_through_a_gap, {"gap"}),
     "signals of the delisted": (still_known, {"gap"}),
+    "a sale without a price": (sold_without_a_price, {"gap"}),
+    "a purchase without a price": (bought_without_a_price, {"gap"}),
     "a backward fill": (with_market(backward_filled), {"truncation", "wild future", "gap"}),
     "a universe of survivors": (with_market(survivors), {"truncation", "wild future"}),
     "min_names of the whole sample": (with_strategy(half_of_all_there_will_be), {"truncation"}),
