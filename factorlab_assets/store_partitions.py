@@ -96,13 +96,15 @@ def key_of(table: Table, partition: str) -> Key:
     ('2024-05', 'trend_12m')
     """
     key = (partition[:7], partition) if table.partition == "version" else partition.split("|")
-    said = dict(zip(table.partition_columns, key, strict=False))
-    if len(key) != len(said) or not all(re.fullmatch(_PATTERNS[c], v) for c, v in said.items()):
+    columns = table.partition_columns
+    if len(key) != len(columns) or not all(
+        re.fullmatch(_PATTERNS[column], value) for column, value in zip(columns, key, strict=True)
+    ):
         raise RefusedError(
             "that is no partition of this table",
             where=f"table {table.name}",
             got=repr(partition),
-            expected=" | ".join(table.partition_columns),
+            expected=" | ".join(columns),
         )
     return tuple(key)
 

@@ -280,7 +280,8 @@ def _faults(
     for row in shown.to_pylist():
         key = tuple(row[name] for name in table.partition_columns)
         counts[key] = row.pop("n_broken")
-        rows.setdefault(key, []).append({name: _plain(value) for name, value in row.items()})
+        row = {name: _plain(v) for name, v in row.items() if name not in table.partition_columns}
+        rows.setdefault(key, []).append(row)
     return {key: Fault(rule.column, rule.label, counts[key], rows[key]) for key in rows}
 
 

@@ -1,0 +1,602 @@
+"""The store: partitions replaced or refused, gated loads, data versions, ledgers, the file itself.
+
+Invariants: a refused write changes no rows; a load gives rows whose every blocking check passed;
+the same content is the same data version however it arrives; ledgers only grow.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from factorlab_assets import engine, lock, store_experiments, validation
+from factorlab_assets.errors import FactorLabError, RefusedError, StoreBusyError
+from factorlab_assets.schemas import (
+    BACKTEST_RETURNS,
+    DATA_VERSIONS,
+    EXPERIMENTS,
+    FACTOR_SIGNALS,
+    MONTHLY_RETURNS,
+    RAW_PRICES,
+    SCORES,
+    WEIGHTS,
+)
+from factorlab_assets.sources.base import PRICE_SCHEMA
+from factorlab_assets.store import Store, Verdict
+from factorlab_assets.store_partitions import arrow_schema
+from factorlab_tests.store_samples import (
+    MONTH,
+    bars,
+    cell_key,
+    changed,
+    experiment,
+    ingest,
+    scores,
+)
+
+A, B = cell_key("a"), cell_key("b")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "x.duckdb", lock_timeout_s=0.5)
+
+
+def weights(cell: str, weight: float = 1.0) -> pa.Table:
+    rows = scores(cell).rename_columns(["month", "strategy", "date", "ticker", "weight"])
+    return changed(rows, 0, weight=weight).append_column("reason", pa.array(["x"] * 4))
+
+
+# Partitions
+
+
+def test_what_was_written_is_loaded_in_order_of_its_key(store: Store) -> None:
+    rows = scores("a", "b", n_days=3)
+    mixed = rows.take(np.random.default_rng(7).permutation(rows.num_rows))
+    written = store.write_partitions(SCORES, mixed, {A: "one", B: "two"})
+    assert store.load(SCORES, [A, B]) == rows.cast(arrow_schema(SCORES))
+    assert store.load(SCORES, [B]).column("strategy").unique().to_pylist() == ["b"]
+    assert {p: (w.is_stored, w.n_rows) for p, w in written.items()} == {A: (True, 6), B: (True, 6)}
+    assert store.content_hash(SCORES, mixed) == {p: w.content_hash for p, w in written.items()}
+
+
+def test_columns_are_matched_by_name(store: Store) -> None:
+    rows = weights("a").append_column("date2", scores("a").column("date")).drop_columns("date")
+    rows = rows.rename_columns(["month", "strategy", "ticker", "weight", "reason", "date"])
+    store.write_partitions(WEIGHTS, rows, {A: "one"}, [Verdict(A, "constraints", True)])
+    assert store.load(WEIGHTS, [A]) == weights("a")
+
+
+def test_a_write_replaces_its_own_partitions_alone(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a", "b"), {A: "one", B: "one"})
+    store.write_partitions(SCORES, scores("a", value=5.0, n_days=1), {A: "two"})
+    assert store.load(SCORES, [A]) == scores("a", value=5.0, n_days=1)
+    assert store.load(SCORES, [B]) == scores("b")
+    records = {r.partition: (r.fingerprint, r.n_rows) for r in store.partitions(SCORES)}
+    assert records == {A: ("two", 2), B: ("one", 4)}
+    assert store.partitions(WEIGHTS) == []
+
+
+def test_a_bad_partition_is_refused_and_its_neighbours_are_not(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a", "b"), {A: "old", B: "old"})
+    rows = pa.concat_tables([scores("a", value=math.inf), scores("b", value=2.0)])
+    written = store.write_partitions(SCORES, rows, {A: "new", B: "new"})
+    assert (written[A].is_stored, written[B].is_stored) == (False, True)
+    assert store.load(SCORES, [A], fingerprints={A: "old"}) == scores("a")
+    assert store.load(SCORES, [B], fingerprints={B: "new"}) == scores("b", value=2.0)
+    (verdict,) = store.verdicts(SCORES, A)
+    assert (verdict.check, verdict.passed) == ("schema", False)
+    (fault,) = verdict.detail["faults"]
+    assert (fault["column"], fault["rule"], fault["n_rows"]) == ("score", "< inf", 4)
+    assert fault["rows"][0]["ticker"] == "A"
+    assert list(written[A].verdicts) == [verdict]
+    assert store.verdicts(SCORES, A, store.partitions(SCORES)[0].content_hash)[0].passed
+
+
+@pytest.mark.parametrize("limit", [10**6, 0])
+def test_a_key_that_comes_twice_is_refused_at_any_size(
+    store: Store, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validation, "PANDERA_ROWS", limit)
+    twice = pa.concat_tables([scores("a"), scores("a", value=3.0, n_days=1)])
+    written = store.write_partitions(SCORES, twice, {A: "one"})
+    assert written[A].verdicts[0].detail["faults"][0]["rule"] == "is unique"
+    assert store.partitions(SCORES) == []
+
+
+def test_an_empty_partition_is_refused_unless_its_table_allows_it(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    written = store.write_partitions(SCORES, scores("b"), {A: "two", B: "two"})
+    assert written[A].verdicts[0].detail["faults"][0]["rule"] == "has rows"
+    assert store.load(SCORES, [A], fingerprints={A: "one"}) == scores("a")
+    none = arrow_schema(FACTOR_SIGNALS).empty_table()
+    assert store.write_partitions(FACTOR_SIGNALS, none, {A: "one"})[A].is_stored
+    assert store.load(FACTOR_SIGNALS, [A]).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "partitions", "told"),
+    [
+        (scores("a", "b"), [A], r"rows outside .*scores.*4 rows, the first .*'b'"),
+        (changed(scores("a"), 1, month=None), [A], r"rows outside .*1 rows, the first .*None"),
+        (scores("a").drop_columns("score"), [A], r"columns differ.*scores.*no column score"),
+        (scores("a"), ["2024-05"], "no partition of this table"),
+        (scores("a"), ["2024-13|a"], "no partition of this table"),
+        (scores("a"), ["2024-05|a|b"], "no partition of this table"),
+        (scores("a"), ["2024-05|../a"], "no partition of this table"),
+        (scores("a"), ["2024-05|a'); DROP TABLE scores; --"], "no partition of this table"),
+    ],
+)
+def test_a_malformed_write_changes_nothing(
+    store: Store, rows: pa.Table, partitions: list[str], told: str
+) -> None:
+    store.write_partitions(SCORES, scores("a", value=9.0), {A: "old"})
+    with pytest.raises(RefusedError, match=told):
+        store.write_partitions(SCORES, rows, dict.fromkeys(partitions, "new"))
+    assert store.load(SCORES, [A], fingerprints={A: "old"}) == scores("a", value=9.0)
+
+
+def test_a_verdict_on_another_partition_is_refused(store: Store) -> None:
+    with pytest.raises(RefusedError, match="verdict on a partition that is not being written"):
+        store.write_partitions(SCORES, scores("a"), {A: "one"}, [Verdict(B, "constraints", True)])
+    assert store.partitions(SCORES) == []
+
+
+@pytest.mark.parametrize("table", [RAW_PRICES, DATA_VERSIONS, EXPERIMENTS])
+def test_versions_and_ledgers_are_no_partitions_to_replace(store: Store, table: Any) -> None:
+    with pytest.raises(RefusedError, match="no partitions to replace"):
+        store.write_partitions(table, arrow_schema(table).empty_table(), {})
+
+
+def test_text_from_outside_is_data(store: Store) -> None:
+    nasty = "'; DROP TABLE weights; -- \"$1?"
+    rows = weights("a").set_column(5, "reason", pa.array([nasty] * 4))
+    store.write_partitions(
+        WEIGHTS, rows, {A: nasty}, [Verdict(A, "constraints", True, {"s": nasty})]
+    )
+    assert store.load(WEIGHTS, [A], fingerprints={A: nasty}) == rows
+    assert store.verdicts(WEIGHTS, A)[1].detail == {"s": nasty}
+    written = store.write_partitions(SCORES, changed(scores("a"), 0, ticker=nasty), {A: "one"})
+    assert not written[A].is_stored
+
+
+# Gates
+
+
+def test_what_is_not_stored_is_not_loaded(store: Store) -> None:
+    with pytest.raises(RefusedError, match=r"partition 2024-05\|a. Got: nothing is stored"):
+        store.load(SCORES, [A])
+    assert list(store.refusals(SCORES, [A, B])) == [A, B]
+
+
+def test_a_load_demands_what_it_was_computed_from(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a", "b"), {A: "one", B: "one"})
+    assert store.refusals(SCORES, [A, B], {A: "one", B: "two"}) == {
+        B: "what is stored was computed from one, not from two"
+    }
+    with pytest.raises(RefusedError, match="computed from one, not from two"):
+        store.load(SCORES, [A, B], fingerprints={A: "one", B: "two"})
+
+
+def test_a_load_demands_every_blocking_verdict(store: Store) -> None:
+    store.write_partitions(WEIGHTS, weights("a"), {A: "one"})
+    assert store.refusals(WEIGHTS, [A]) == {A: "its blocking check constraints has no verdict"}
+    failed = Verdict(A, "constraints", False, {"violations": 3})
+    store.write_partitions(WEIGHTS, weights("a"), {A: "one"}, [failed])
+    (reason,) = store.refusals(WEIGHTS, [A]).values()
+    assert reason == 'its blocking check constraints failed: {"violations": 3}'
+    with pytest.raises(RefusedError, match="constraints failed"):
+        store.load(WEIGHTS, [A])
+    store.write_partitions(WEIGHTS, weights("a"), {A: "one"}, [Verdict(A, "constraints", True)])
+    assert store.load(WEIGHTS, [A]) == weights("a")
+
+
+def test_verdicts_are_of_one_content(store: Store) -> None:
+    store.write_partitions(WEIGHTS, weights("a"), {A: "one"}, [Verdict(A, "constraints", True)])
+    store.write_partitions(WEIGHTS, weights("a", weight=0.5), {A: "one"})
+    assert store.refusals(WEIGHTS, [A]) == {A: "its blocking check constraints has no verdict"}
+    assert [v.check for v in store.verdicts(WEIGHTS, A)] == ["schema"]
+
+
+def test_a_refused_attempt_is_told_where_its_result_is_missed(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a", value=math.inf), {A: "one"})
+    (reason,) = store.refusals(SCORES, [A]).values()
+    assert "nothing is stored" in reason
+    assert "the last attempt broke the schema" in reason
+    assert "< inf" in reason
+
+
+def test_the_contents_of_a_cell_are_told_by_table(store: Store) -> None:
+    written = store.write_partitions(SCORES, scores("a"), {A: "one"})
+    content = store.content_json(A, ["weights", "scores"])
+    assert content == f'{{"scores": "{written[A].content_hash}"}}'
+
+
+# Data versions
+
+
+def test_a_version_is_found_again_with_all_that_belongs_to_it(store: Store) -> None:
+    version = ingest(store, bars("A", "B"))
+    assert store.versions() == [version]
+    assert store.current_version(MONTH) == store.version(version.data_version_id) == version
+    assert store.current_version("2024-04") is None
+    assert (version.n_tickers, version.n_rows) == (2, 6)
+    assert (version.first_date, version.last_date) == (dt.date(2024, 5, 29), dt.date(2024, 5, 31))
+    assert version.observed_at == dt.datetime(2024, 6, 1)
+    loaded = store.load(RAW_PRICES, [version.data_version_id])
+    assert loaded.select(PRICE_SCHEMA.names) == bars("A", "B")
+    assert loaded.column("data_version_id").unique().to_pylist() == [version.data_version_id]
+
+
+def test_the_id_of_known_bars_is_frozen(store: Store) -> None:
+    """Versions are compared over years: a DuckDB whose hash() differs must be noticed."""
+    assert ingest(store, bars("A", "B")).data_version_id == "2024-05-3e44cd0f8f6c"
+
+
+def test_the_same_content_is_the_same_version_however_it_arrives(
+    store: Store, tmp_path: Path
+) -> None:
+    first = ingest(store, bars("A", "B"))
+    rows = bars("A", "B")
+    mixed = rows.take([3, 1, 5, 0, 4, 2])
+    encoded = mixed.set_column(0, "ticker", mixed.column("ticker").dictionary_encode())
+    pq.write_table(mixed, tmp_path / "bars.parquet")
+    before = store.path.stat().st_size
+    for same in (rows, mixed, encoded, tmp_path / "bars.parquet"):
+        assert ingest(store, same) == first
+    assert store.versions() == [first]
+    assert store.load(RAW_PRICES, [first.data_version_id]).num_rows == 6
+    assert store.path.stat().st_size <= before + 2**20
+
+
+def test_changed_content_is_a_new_version_beside_the_old(store: Store) -> None:
+    first = ingest(store, bars("A"))
+    second = ingest(store, changed(bars("A"), 0, volume=101.0))
+    assert first.data_version_id != second.data_version_id
+    assert store.current_version(MONTH) == second
+    assert store.load(RAW_PRICES, [first.data_version_id]).column("volume")[0].as_py() == 100.0
+    again = ingest(store, bars("A"))
+    assert (again.data_version_id, again.seq) == (first.data_version_id, 3)
+    assert store.current_version(MONTH) == again
+    assert len(store.load(RAW_PRICES, [first.data_version_id])) == 3
+
+
+def test_distributions_belong_to_the_content(store: Store) -> None:
+    paid = pa.table({"ticker": ["A"], "ex_date": [dt.date(2024, 5, 30)], "amount": [0.5]})
+    without, with_ = ingest(store, bars("A")), ingest(store, bars("A"), distributions=paid)
+    assert without.data_version_id != with_.data_version_id
+    with store.read() as con:
+        stored = con.sql("SELECT data_version_id, ticker, ex_date, amount FROM distributions")
+        expected = [(with_.data_version_id, "A", dt.date(2024, 5, 30), 0.5)]
+        assert stored.fetchall() == expected
+
+
+def test_the_same_bars_of_another_month_are_another_version(store: Store) -> None:
+    may, june = ingest(store, bars("A")), ingest(store, bars("A"), month="2024-06")
+    assert may.content_hash == june.content_hash
+    assert june.data_version_id == "2024-06" + may.data_version_id[7:]
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [(None, False), (dt.date(2024, 5, 31), False), (dt.date(2024, 6, 3), True)],
+)
+def test_a_month_cut_out_of_a_later_file_is_backfilled(
+    store: Store, last: dt.date | None, expected: bool
+) -> None:
+    assert ingest(store, bars("A"), last_available=last).is_backfilled == expected
+
+
+def test_a_months_source_changes_only_when_told_to(store: Store) -> None:
+    first = ingest(store, bars("A"))
+    with pytest.raises(RefusedError, match=r"another source.*synthetic.*stooq-files"):
+        ingest(store, bars("A", close=20.0), source="synthetic")
+    assert store.versions() == [first]
+    assert ingest(store, bars("A"), source="synthetic", month="2024-06").source == "synthetic"
+    told = ingest(store, bars("A", close=20.0), source="synthetic", replace_source=True)
+    assert store.current_version(MONTH) == told
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        (changed(bars("A"), 0, close=-1.0), r"close > 0.* is broken.*raw_prices"),
+        (changed(bars("A"), 0, high=10.5, close=10.8), r"close <= high"),
+        (pa.concat_tables([bars("A"), bars("A")]), r"is unique"),
+        (
+            changed(bars("A"), 0, date=dt.date(2024, 6, 3)),
+            r"after the month's end.*A at 2024-06-03",
+        ),
+        (bars("A")[:0], "no bars"),
+        (bars("A").drop_columns("open"), "no column open"),
+        (changed(bars("A"), 0, ticker="a'; --"), "ticker like"),
+    ],
+)
+def test_bars_that_break_a_rule_are_not_stored(store: Store, prices: pa.Table, told: str) -> None:
+    with pytest.raises(RefusedError, match=told):
+        ingest(store, prices)
+    assert not store.path.exists()
+
+
+def test_a_distribution_after_the_months_end_is_refused(store: Store) -> None:
+    paid = pa.table({"ticker": ["A"], "ex_date": [dt.date(2024, 6, 3)], "amount": [0.5]})
+    with pytest.raises(RefusedError, match=r"after the month's end.*distributions.*ex_date"):
+        ingest(store, bars("A"), distributions=paid)
+
+
+def test_bars_without_their_verdicts_are_not_loaded(store: Store) -> None:
+    id_ = ingest(store, bars("A"), verdicts=[Verdict("", "coverage", True)]).data_version_id
+    assert store.refusals(RAW_PRICES, [id_]) == {id_: "its blocking check freshness has no verdict"}
+    ingest(store, bars("A"), verdicts=[Verdict("", "freshness", True)])
+    assert store.refusals(RAW_PRICES, [id_]) == {}
+    assert [v.check for v in store.verdicts(RAW_PRICES, id_)] == ["schema", "coverage", "freshness"]
+
+
+def test_a_month_partition_replaces_the_month(store: Store) -> None:
+    row = dict.fromkeys(MONTHLY_RETURNS.columns) | {"month": MONTH, "ticker": "A", "mark": 1.0}
+    row |= {"data_version_id": "2024-05-0123456789ab", "sessions_stale": 0, "close": 1.0}
+    row |= {"date": dt.date(2024, 5, 31), "last_trading_day": dt.date(2024, 5, 31)}
+    for mark in (1.0, 2.0):
+        rows = pa.Table.from_pylist([row | {"mark": mark}], schema=arrow_schema(MONTHLY_RETURNS))
+        store.write_partitions(MONTHLY_RETURNS, rows, {MONTH: f"v{mark}"})
+    assert store.load(MONTHLY_RETURNS, [MONTH], fingerprints={MONTH: "v2.0"}) == rows
+
+
+def test_an_unknown_version_is_told(store: Store) -> None:
+    with pytest.raises(FactorLabError, match=r"no such data version.*2024-05-0123456789ab"):
+        store.version("2024-05-0123456789ab")
+
+
+# Experiments
+
+
+def statuses(store: Store) -> list[tuple[str, int, str]]:
+    rows = store.experiments().to_pylist()
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    return [(row["experiment_id"], row["attempt"], row["status"]) for row in rows]
+
+
+def test_an_attempt_has_a_row_before_and_after(store: Store) -> None:
+    store.begin_attempts([experiment("e"), experiment("f")], "run")
+    assert statuses(store) == [("e", 1, "started"), ("f", 1, "started")]
+    store.end_attempts([("e", "done", "{}"), ("f", "failed", "why")], "run")
+    assert statuses(store)[2:] == [("e", 1, "done"), ("f", 1, "failed")]
+    last = store.experiments("f").to_pylist()[-1]
+    assert (last["detail"], last["run_id"], last["config_hash"]) == ("why", "run", "c")
+
+
+def test_a_run_that_goes_on_starts_no_second_attempt_and_the_next_run_does(store: Store) -> None:
+    for _ in range(2):
+        store.begin_attempts([experiment("e"), experiment("e")], "run")
+    assert statuses(store) == [("e", 1, "started")]
+    store.begin_attempts([experiment("e")], "another")
+    store.end_attempts([("e", "done", "")], "run")
+    store.end_attempts([("e", "failed", "")], "another")
+    store.begin_attempts([experiment("e")], "run")
+    assert statuses(store)[1:] == [
+        ("e", 2, "started"),
+        ("e", 1, "done"),
+        ("e", 2, "failed"),
+        ("e", 3, "started"),
+    ]
+
+
+def test_an_attempt_whose_process_died_is_recorded_as_failed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr(store_experiments, "this_process", lambda: lock._name(child.pid))
+    store.begin_attempts([experiment("e")], "run")
+    monkeypatch.undo()
+    store.begin_attempts([experiment("other")], "later")
+    assert [s for s in statuses(store) if s[0] == "e"] == [("e", 1, "started")]
+    child.communicate()
+    store.begin_attempts([], "later still")
+    assert statuses(store)[-1] == ("e", 1, "failed")
+    assert "is gone" in store.experiments("e").to_pylist()[-1]["detail"]
+    store.begin_attempts([], "later still")
+    assert len(statuses(store)) == 3
+
+
+@pytest.mark.parametrize("run", ["another run", "run"])
+def test_only_what_was_begun_can_end(store: Store, run: str) -> None:
+    store.begin_attempts([experiment("e")], "run")
+    store.end_attempts([("e", "done", "")], "run")
+    with pytest.raises(RefusedError, match="no attempt of that experiment is under way"):
+        store.end_attempts([("e", "done", "")], run)
+    assert len(statuses(store)) == 2
+
+
+def test_a_ledger_takes_no_row_that_breaks_its_schema(store: Store) -> None:
+    with pytest.raises(RefusedError, match="data_version_id like"):
+        store.begin_attempts([experiment("e", version="no version")], "run")
+    store.begin_attempts([experiment("e")], "run")
+    with pytest.raises(RefusedError, match="status in started, done, failed"):
+        store.end_attempts([("e", "perhaps", "")], "run")
+    assert statuses(store) == [("e", 1, "started")]
+
+
+# Prune, compact
+
+
+def test_prune_spares_current_versions_and_those_of_experiments(store: Store) -> None:
+    old, used, current = (ingest(store, bars("A", close=c)).data_version_id for c in (10, 11, 12))
+    june = ingest(store, bars("A", close=10), month="2024-06").data_version_id
+    store.begin_attempts([experiment("e", version=used)], "run")
+    before = store.versions(), store.experiments()
+    assert store.prune() == [old]
+    assert store.refusals(RAW_PRICES, [old]) == {}
+    assert store.prune(dry_run=False) == [old]
+    assert list(store.refusals(RAW_PRICES, [old, used, current, june])) == [old]
+    with store.read() as con:
+        for table in ("raw_prices", "coverage"):
+            held = con.sql(f"SELECT DISTINCT data_version_id FROM {table} ORDER BY 1").fetchall()
+            assert [id_ for (id_,) in held] == sorted([used, current, june])
+    assert (store.versions(), store.experiments()) == before
+    assert store.prune(dry_run=False) == []
+    assert ingest(store, bars("A", close=10)).data_version_id == old
+    assert store.load(RAW_PRICES, [old]).num_rows == 3
+
+
+def test_compacting_frees_space_and_keeps_everything(store: Store) -> None:
+    many = scores("a", n_days=20_000)
+    for value in (1.0, 2.0, 3.0):
+        store.write_partitions(SCORES, changed(many, 0, score=value), {A: "one"})
+    version = ingest(store, bars("A"))
+    before, size = store.load(SCORES, [A]), store.path.stat().st_size
+    assert store.compact() == size - store.path.stat().st_size > 0
+    assert store.load(SCORES, [A]) == before
+    assert store.versions() == [version]
+    names = {path.name for path in store.path.parent.iterdir()}
+    assert names == {"x.duckdb", "x.duckdb.lock", "x.duckdb.queue"}
+    store.write_partitions(SCORES, scores("a"), {A: "two"})
+
+
+# The file
+
+
+def test_until_the_first_write_everything_reads_as_empty(store: Store) -> None:
+    assert store.versions() == []
+    assert store.experiments().num_rows == 0
+    assert store.prune() == []
+    assert list(store.path.parent.iterdir()) == []
+
+
+def test_reading_inside_a_block_sees_what_it_did(store: Store) -> None:
+    with store.write() as con:
+        con.begin()
+        con.execute("INSERT INTO meta VALUES (0)")
+        with store.read() as inner:
+            assert inner.execute("SELECT count(*) FROM meta").fetchall() == [(2,)]
+        con.commit()
+    with store.read():
+        assert store.versions() == []
+
+
+@pytest.mark.parametrize("outer", ["read", "write"])
+def test_writing_inside_a_block_is_told_at_once(store: Store, outer: str) -> None:
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    with getattr(store, outer)(), pytest.raises(FactorLabError, match="would wait for itself"):
+        Store(store.path).write_partitions(SCORES, scores("a"), {A: "one"})
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+
+
+def test_what_a_block_did_not_commit_is_undone(store: Store) -> None:
+    with store.write() as con:
+        con.begin()
+        con.execute("INSERT INTO meta VALUES (0)")
+    with store.read() as con:
+        assert con.execute("SELECT * FROM meta").fetchall() == [(1,)]
+
+
+def test_a_reader_cannot_write(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    with store.read() as con, pytest.raises(duckdb.InvalidInputException, match="read-only"):
+        con.execute("DELETE FROM scores")
+
+
+def test_threads_read_together_and_write_in_turn(store: Store) -> None:
+    store = Store(store.path, lock_timeout_s=30)
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    errors: list[BaseException] = []
+
+    def work(name: str) -> None:
+        key = cell_key(name)
+        try:
+            for _ in range(3):
+                assert store.load(SCORES, [A]) == scores("a")
+                store.write_partitions(SCORES, scores(name), {key: name})
+                assert store.load(SCORES, [key]) == scores(name)
+        except BaseException as error:  # noqa: BLE001 - shown by the main thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(f"t{i}",)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(store.partitions(SCORES)) == 7
+
+
+def test_a_result_that_was_kept_open_stops_a_writer_with_an_error(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a", n_days=9_000), {A: "one"})
+    with store.read() as con:
+        reader = con.sql("SELECT * FROM scores").to_arrow_reader(10)
+    with pytest.raises(FactorLabError, match="already attached"):
+        store.write_partitions(SCORES, scores("a"), {A: "two"})
+    del reader
+    store.write_partitions(SCORES, scores("a"), {A: "two"})
+
+
+def test_a_newer_format_is_told(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    with store.write() as con:
+        con.execute("UPDATE meta SET format = 99")
+    for use in (store.versions, lambda: store.write_partitions(SCORES, scores("a"), {A: "two"})):
+        with pytest.raises(FactorLabError, match=r"newer format.*99.*format 1.*update FactorLab"):
+            use()
+
+
+@pytest.mark.parametrize(
+    "tables", ["", "CREATE TABLE meta (x INT)", "CREATE TABLE meta (format INT)"]
+)
+def test_another_programs_database_is_left_alone(store: Store, tables: str) -> None:
+    with duckdb.connect(store.path) as con:
+        con.execute(tables)
+    for use in (store.versions, lambda: store.write_partitions(SCORES, scores("a"), {A: "two"})):
+        with pytest.raises(FactorLabError, match="not FactorLab's"):
+            use()
+
+
+def test_a_quote_in_the_path_is_a_letter(tmp_path: Path) -> None:
+    store = Store(tmp_path / 'it\'s; "new"' / "x.duckdb")
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    assert store.compact() == 0
+    assert store.load(SCORES, [A]) == scores("a")
+
+
+def test_an_engine_that_failed_for_good_is_replaced(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    before = engine._engine(os.getpid())
+    with pytest.raises(FactorLabError, match=r"could not go on.*FATAL"), store.read():
+        raise duckdb.FatalException("FATAL Error: invalidated")
+    assert store.load(SCORES, [A]) == scores("a")
+    assert engine._engine(os.getpid()) is not before
+
+
+def test_a_querys_own_fault_is_its_authors_to_see(store: Store) -> None:
+    with pytest.raises(duckdb.CatalogException, match="nope"), store.read() as con:
+        con.execute("SELECT * FROM nope")
+
+
+def test_a_program_without_the_lock_is_named(store: Store) -> None:
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    code = (
+        f"import duckdb; c = duckdb.connect({str(store.path)!r}); print('on', flush=True); input()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(StoreBusyError, match=f"does not ask for.*PID {other.pid}.*close it"):
+            store.load(SCORES, [A])
+        other.communicate()
+    assert store.load(SCORES, [A]) == scores("a")
+
+
+def test_backtests_demand_their_two_checks() -> None:
+    """What a gate demands is the schema's to say; the store only obeys."""
+    assert BACKTEST_RETURNS.checks == ("schema", "identities", "no_lookahead")
