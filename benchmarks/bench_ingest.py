@@ -12,10 +12,12 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 
 import duckdb
 
+from benchmarks import harness
 from factorlab_assets.sources.stooq_files import StooqFiles
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,11 +27,12 @@ ROUNDS = 5
 LIMIT = 2.0
 
 
-def main() -> None:
+def rows() -> list[harness.Row]:
     """Time both by turns in one process, after one round that warms the page cache."""
     if not ARCHIVE.is_file():
-        print(f"ingest: not measured, the real archive is not at {ARCHIVE}")
-        return
+        return [
+            harness.Row("ingest: not measured, FACTORLAB_SHARED names no real archive", nan, "")
+        ]
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(ARCHIVE) as archive:
             archive.extractall(folder)
@@ -37,17 +40,19 @@ def main() -> None:
             "duckdb": lambda: duckdb_reads(f"{folder}/**/*.txt"),
             "ours": ours,
         }
-        rows = {name: read() for name, read in contenders.items()}
+        counts = {name: read() for name, read in contenders.items()}
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(ROUNDS):
             for name, read in contenders.items():
                 begin = time.perf_counter()
                 read()
                 seconds[name].append(time.perf_counter() - begin)
-    ratio = statistics.median(seconds["ours"]) / statistics.median(seconds["duckdb"])
-    for name, taken in seconds.items():
-        print(f"{name}: {rows[name]} rows, median {statistics.median(taken):.2f} s")
-    print(f"ingest of the real archive: {ratio:.2f} x DuckDB's CSV reader, at most {LIMIT:.0f} x")
+    median = {name: statistics.median(taken) for name, taken in seconds.items()}
+    return [
+        harness.Row(f"ingest of the real archive, {counts['ours']} rows", median["ours"], "s"),
+        harness.Row("  DuckDB's CSV reader on the extracted files", median["duckdb"], "s"),
+        harness.at_most("  ratio", median["ours"] / median["duckdb"], "x", LIMIT),
+    ]
 
 
 def ours() -> int:
@@ -63,4 +68,4 @@ def duckdb_reads(pattern: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    harness.show(rows())
