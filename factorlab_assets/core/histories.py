@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 
 from factorlab_assets.core.calendar import Dates, month_starts
-from factorlab_assets.core.panel import VALUES, Panel, panel_from_table
+from factorlab_assets.core.panel import VALUES, Floats, Panel, panel_from_table
 from factorlab_assets.core.returns import monthly_returns
 
-N_MONTH_ENDS, N_MID_MONTH, N_PULSES = 12, 3, 3
+N_MONTH_ENDS, N_MID_MONTH, N_PULSES, N_NOISES = 12, 3, 3, 2
 WILD_STEP, WILD_DAYS = 4, 730
 """Every fourth cut gets a wild future too, of two years."""
 PULSE = 1.5
@@ -125,12 +125,12 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Histories:
-    """The true panel (`base`) and the altered ones; `noise` has white-noise returns, seeded."""
+    """The true panel (`base`) and the altered ones; `noises` have white-noise returns, seeded."""
 
     base: Panel
     cuts: tuple[Cut, ...]
     pulses: tuple[Pulse, ...]
-    noise: Panel
+    noises: tuple[Panel, ...]
 
 
 def build_histories(
@@ -190,7 +190,7 @@ class _Plan:
             "calm": after,
             "moved": after,
             "gapped": dates[np.minimum(self.pulsed + 3, last)],
-            "noise": dates[-1:],
+            "noise": np.repeat(dates[-1:], N_NOISES),
         }
         lengths = np.cumsum([0, *(len(stop) for stop in self.stops.values())])
         width = 2 * len(self.tickers)
@@ -226,7 +226,7 @@ class _Plan:
             "proof_cuts": pa.table({"cut": self.cut, "zero": self.zeros["truncated"]}),
             "proof_wild": pa.table(wild),
             "proof_pulses": pa.concat_tables(pulses),
-            "proof_noise": _noise(con, int(self.zeros["noise"][0])),
+            "proof_noise": _noise(con, self.zeros["noise"].tolist(), self.tickers),
         }
 
     def dealt(self, base: Panel, altered: pa.Table) -> Histories:
@@ -256,7 +256,7 @@ class _Plan:
         deleted = [tuple(self.tickers[i % 2 :: 2]) for i in range(len(self.pulsed))]
         pulses = map(Pulse, self.dates[self.pulsed], *pulsed, deleted)
         cuts = (*truncated, *wild)
-        return Histories(SharedPanel(**vars(base)), cuts, tuple(pulses), panels("noise")[0])
+        return Histories(SharedPanel(**vars(base)), cuts, tuple(pulses), tuple(panels("noise")))
 
 
 def _cut_days(dates: Dates) -> Dates:
@@ -270,16 +270,24 @@ def _cut_days(dates: Dates) -> Dates:
     return np.union1d(ends, mid_month)
 
 
-def _noise(con: duckdb.DuckDBPyConnection, zero: int) -> pa.Table:
-    """Bars on the true days whose opens and closes are a random walk without drift."""
-    numbered = "SELECT n + ? AS ticker, date FROM proof_bars ORDER BY n, date"
-    bars = con.sql(numbered, params=[zero]).to_arrow_table()
-    steps = np.random.default_rng(SEED).normal(0.0, (0.004, 0.01), (bars.num_rows, 2))
-    walk = np.cumsum(np.log1p(steps)).reshape(-1, 2)
-    first = np.flatnonzero(np.diff(bars["ticker"].to_numpy(), prepend=-1))
-    start = np.repeat(walk[first, :1], np.diff(np.append(first, bars.num_rows)), axis=0)
-    walk = np.exp(walk - start)
-    return bars.append_column("open", [walk[:, 0]]).append_column("close", [walk[:, 1]])
+def _noise(
+    con: duckdb.DuckDBPyConnection, zeros: Sequence[int], tickers: Sequence[str]
+) -> pa.Table:
+    """Bars on the true days that walk at random; a ticker's next month leaves its past alone."""
+    bars = con.sql("SELECT n, date FROM proof_bars ORDER BY n, date").to_arrow_table()
+    owners, lengths = np.unique(bars["n"].to_numpy(), return_counts=True)
+
+    def walk(draw: int, owner: int, length: int) -> Floats:
+        rng = np.random.default_rng([SEED, draw, int.from_bytes(tickers[owner].encode())])
+        steps = rng.normal(0.0, (0.004, 0.01), (length, 2))
+        return np.asarray(np.exp(np.cumsum(np.log1p(steps)))).reshape(-1, 2)
+
+    tables = []
+    for draw, zero in enumerate(zeros):
+        prices = np.concatenate([walk(draw, *own) for own in zip(owners, lengths, strict=True)])
+        columns = {"ticker": bars["n"].to_numpy() + zero, "date": bars["date"]}
+        tables.append(pa.table(columns | {"open": prices[:, 0], "close": prices[:, 1]}))
+    return pa.concat_tables(tables)
 
 
 @contextmanager

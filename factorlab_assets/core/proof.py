@@ -114,7 +114,7 @@ class Scenarios:
         - gap: every second ticker has no bar in month t+1. Row t+1's gross return changes by −Σw·r
           of these, their weights drift, and no signal knows a price that is not there.
         - null: on white-noise prices, without cash return and carry, the mean gross return has
-          |t| < 4 (not judged on fewer than 24 months).
+          |t| < 4 in one of two draws (not judged on fewer than 24 months).
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Scenarios:
             trial.cut(cut)
         for pulse in self.histories.pulses:
             trial.pulse(pulse)
-        trial.null(self.histories.noise)
+        trial.null(self.histories.noises)
         n_rows = len(trial.base.backtest.dates)
         if n_rows == 0:
             place = Place("truncation", self.histories.base.dates[-1], "backtest_returns", "date")

@@ -6,7 +6,7 @@ Belongs here: comparing results, and what is told where they differ. Does not: m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -139,22 +139,25 @@ class Trial:
             self._earned("impulse", pulse, calm, self.run(altered), float(held[i] * change[i]))
         self._gap(pulse, calm, t, now / last - 1.0)
 
-    def null(self, noise: Panel) -> None:
-        """Nothing is earned on white noise, cash and carry aside."""
-        self.figures["scenarios"] += 1
+    def null(self, noises: Sequence[Panel]) -> None:
+        """Nothing is earned on white noise, cash and carry aside.
+
+        Of the draws the one with the smaller |t| counts: honest strategies share them, and one in
+        some thousands would be out of luck with a single one. A leak is there in each.
+        """
         free = {"cash": Cash(), "costs": Costs(tc_bps=0.0, slippage_bps=0.0)}
         strategy = self.resolved.strategy.model_copy(update=free)
-        result = self._run(self.resolved.model_copy(update={"strategy": strategy}), noise)
-        gross = result.backtest.gross_return
-        deviation = float(gross.std(ddof=1)) if len(gross) >= LEAST_MONTHS else 0.0
-        if deviation == 0.0:
-            return
-        mean = float(gross.mean())
-        self.figures["null_t"] = mean / deviation * len(gross) ** 0.5
-        if abs(self.figures["null_t"]) >= LARGEST_T:
-            place = Place("null", noise.dates[0], "backtest_returns", "mean gross_return")
-            last = result.backtest.dates[-1]
-            self.findings.append(finding(place, last, "", 0.0, mean, len(gross)))
+        resolved = self.resolved.model_copy(update={"strategy": strategy})
+        for noise in noises:
+            self.figures["scenarios"] += 1
+            backtest = self._run(resolved, noise).backtest
+            mean, t = _mean_and_t(backtest.gross_return)
+            self.figures["null_t"] = t
+            if t is None or abs(t) < LARGEST_T:
+                return
+        place = Place("null", noise.dates[0], "backtest_returns", "mean gross_return")
+        count = len(backtest.dates)
+        self.findings.append(finding(place, backtest.dates[-1], "", 0.0, mean, count))
 
     def _gap(self, pulse: Pulse, calm: research.Result, t: int, returns: Floats) -> None:
         """Without a bar in the month a name earns 0 and cannot be traded at its end."""
@@ -235,7 +238,7 @@ class Trial:
         price = np.where(np.isfinite(panel.price), 0.0, np.nan)
         for i, factor in enumerate(self.resolved.strategy.factors):
             spec, params = factors.REGISTRY[factor.name], factors.check(factor.name, factor.params)
-            ends = (lag(price, end(params) + factor.delay) for end in (spec.first, spec.last))
+            ends = (lag(price, end(params) + factor.lag) for end in (spec.first, spec.last))
             raw = result.signals.raw[i]
             place = Place("gap", day, "factor_signals", f"raw {factor.key}")
             self._same(place, dates, panel.tickers, sum(ends, start=raw), raw)
@@ -299,6 +302,15 @@ def _shared(one: Names, two: Names) -> tuple[Names, Any, Any]:
     if np.array_equal(one, two):
         return one, slice(None), slice(None)
     return np.intersect1d(one, two, assume_unique=True, return_indices=True)
+
+
+def _mean_and_t(returns: Floats) -> tuple[float, float | None]:
+    """The mean and its t-value, None on too few months or none that differ."""
+    deviation = float(returns.std(ddof=1)) if len(returns) >= LEAST_MONTHS else 0.0
+    if deviation == 0.0:
+        return np.nan, None
+    mean = float(returns.mean())
+    return mean, mean / deviation * float(np.sqrt(len(returns)))
 
 
 def _picks(held: Floats, then: Floats, change: Floats) -> list[int]:

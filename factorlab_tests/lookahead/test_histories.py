@@ -130,14 +130,24 @@ def test_a_gap_is_that_of_deleted_bars(
 
 
 def test_the_noise_has_the_true_days_and_no_drift(histories: Histories):
-    base, noise = histories.base, histories.noise
-    np.testing.assert_array_equal(np.isfinite(noise.price), np.isfinite(base.price))
-    returns = noise.price[1:] / noise.price[:-1] - 1.0
-    known = returns[np.isfinite(returns)]
-    assert abs(known.mean() / known.std() * np.sqrt(known.size)) < 3
-    later, sooner = returns[1:].ravel(), returns[:-1].ravel()
-    both = np.isfinite(later) & np.isfinite(sooner)
-    assert abs(np.corrcoef(later[both], sooner[both])[0, 1]) < 0.1
+    for noise in histories.noises:
+        np.testing.assert_array_equal(np.isfinite(noise.price), np.isfinite(histories.base.price))
+        returns = noise.price[1:] / noise.price[:-1] - 1.0
+        known = returns[np.isfinite(returns)]
+        assert abs(known.mean() / known.std() * np.sqrt(known.size)) < 3
+        later, sooner = returns[1:].ravel(), returns[:-1].ravel()
+        both = np.isfinite(later) & np.isfinite(sooner)
+        assert abs(np.corrcoef(later[both], sooner[both])[0, 1]) < 0.1
+
+
+def test_the_next_month_leaves_the_noise_alone(
+    con: duckdb.DuckDBPyConnection, histories: Histories
+):
+    sooner = build_histories(con, "bars", None, "2010-05", ["GLD", "SPY"])
+    for noise, known in zip(histories.noises, sooner.noises, strict=True):
+        assert_identical(noise.select(["GLD", "SPY"]).until(known.dates[-1]), known)
+    one, two = sooner.noises
+    assert not np.isclose(one.price, two.price, rtol=1e-6).any()
 
 
 def test_nothing_is_left_behind_on_the_connection(con: duckdb.DuckDBPyConnection):

@@ -286,6 +286,20 @@ def test_a_planted_leak_is_caught(everything: Scenarios, leak: str):
         assert finding["cells"] > 0
 
 
+def test_bad_luck_on_one_draw_of_white_noise_is_no_leak(everything: Scenarios):
+    unlucky = everything.histories.noises[0]
+
+    def run(resolved: Resolved, market: Panel) -> research.Result:
+        honest = research.run(resolved, market)
+        if market is not unlucky:
+            return honest
+        return replace(honest, backtest=made_up(resolved, market, honest))
+
+    proof = everything.prove(momentum(), run=run)
+    assert proof.passed
+    assert proof.figures["scenarios"] == everything.prove(momentum()).figures["scenarios"] + 1
+
+
 def test_a_finding_names_the_first_cell_that_moved(everything: Scenarios):
     proof = everything.prove(momentum(), run=with_signals(next_price))
     first = proof.findings[0]
