@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -69,8 +69,3 @@ def show(rows: Sequence[Row]) -> None:
         verdict = {True: "ok", False: "MISSED", None: ""}[row.ok]
         line = f"{row.name:<{width}}  {row.figure:>10.2f} {row.unit:<16} {row.target:<10} {verdict}"
         print(line.rstrip())
-
-
-def as_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows as {name, figure, unit, target, ok}."""
-    return [asdict(row) for row in rows]
