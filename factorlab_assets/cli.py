@@ -237,10 +237,10 @@ def verify(
 @app.command()
 def experiments(demo: Demo = False) -> None:
     """List every attempt of every experiment, newest last."""
-    table = _table("experiment", "month", "strategy", "data version", "code", "try", "status")
+    table = _table("experiment", "strategy", "data version", "code", "try", "status")
     for row in _store(_settings(demo)).experiments().to_pylist():
-        cells = [row["experiment_id"], row["month"], row["strategy"], row["data_version_id"]]
-        cells += [row["code_version"], row["attempt"], row["status"]]
+        cells = [row["experiment_id"], row["strategy"], row["data_version_id"]]
+        cells += [row["code_version"][:6], row["attempt"], row["status"]]
         table.add_row(*map(_plain, cells))
     out.print(table)
 
@@ -273,30 +273,33 @@ def _strategy_files(settings: Settings) -> tuple[dict[str, Any], dict[str, Facto
     return strategy.load_strategies(settings.strategies_path, factors.complete)
 
 
-def _table(*columns: str, numbers: int = 0) -> Table:
-    """A plain table whose last `numbers` columns are aligned right."""
+def _table(*columns: str, numbers: int = 0, folded: int = 0) -> Table:
+    """A plain table, 80 wide: the first column is never folded, nor the others but `folded` many.
+
+    The last `numbers` columns are aligned right.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for i, column in enumerate(columns):
         right = i >= len(columns) - numbers
-        table.add_column(column, justify="right" if right else "left", no_wrap=right or i < 2)
+        may_fold = 0 < i <= folded
+        table.add_column(column, justify="right" if right else "left", no_wrap=not may_fold)
     return table
 
 
 def _show_versions(settings: Settings, month: str | None) -> None:
     store = _store(settings)
-    table = _table(
-        "month", "data version", "source", "basis", "span", "notes", "tickers", "rows", numbers=2
-    )
+    columns = ("data version", "source", "notes", "from", "to", "names", "rows")
+    table = _table(*columns, numbers=4, folded=2)
     for version in store.versions():
         if month not in (None, version.month):
             continue
         notes = ["backfilled"] * version.is_backfilled + ["survivors"] * version.is_survivors
         current = store.current_version(version.month)
         notes += ["current"] * (current is not None and current.seq == version.seq)
-        span = f"{version.first_date} … {version.last_date}"
-        cells = [version.month, version.data_version_id, version.source, version.price_basis]
-        cells += [span, ", ".join(notes), version.n_tickers, version.n_rows]
-        table.add_row(*map(_plain, cells))
+        source = ", ".join(dict.fromkeys([version.source, version.price_basis]))
+        span = [f"{version.first_date:%Y-%m}", version.last_date]
+        cells = [version.data_version_id, source, ", ".join(notes), *span]
+        table.add_row(*map(_plain, [*cells, version.n_tickers, version.n_rows]))
     out.print(table)
 
 

@@ -116,7 +116,7 @@ def test_verify_shows_the_first_difference(
 def test_a_changed_parameter_price_or_code_is_another_experiment(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def experiment() -> str:
+    def experiment(project: Project = project) -> str:
         assert failure(project.market()) == ""
         assert failure(project.cell("trend_12m")) == ""
         (cell,) = project.store.partitions(schemas.METRICS)
@@ -133,7 +133,10 @@ def test_a_changed_parameter_price_or_code_is_another_experiment(
     assert experiment() == first
     monkeypatch.setattr(identity, "code_version", lambda: "another")
     code = experiment()
-    assert len({first, parameter, code}) == 3
+    monkeypatch.undo()
+    other_prices = project.settings.model_copy(update={"seed": 8})
+    price = experiment(Project(other_prices, project.instance))
+    assert len({first, parameter, code, price}) == 4
 
 
 def test_a_cell_of_a_month_without_prices_fails_saying_so(project: Project) -> None:
