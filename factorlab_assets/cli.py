@@ -42,7 +42,9 @@ def main() -> None:
     try:
         app()
     except FactorLabError as error:
-        Console(stderr=True, highlight=False).print(f"[red]Error:[/red] {_plain(error)}")
+        Console(stderr=True, highlight=False).print(
+            f"[red]Error:[/red] {_plain(error)}", soft_wrap=True
+        )
         sys.exit(1)
 
 
