@@ -1,0 +1,86 @@
+"""The figures that the golden tests freeze: every shipped strategy on one month's data version.
+
+Belongs here: computing them by the pure path, and writing them anew. Does not: judging them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from factorlab_assets import ingest, schemas, strategy, verify
+from factorlab_assets.core import factors
+from factorlab_assets.settings import Settings
+from factorlab_assets.store import Store
+
+MONTH = "2024-05"
+HERE = Path(__file__).resolve().parent
+METRICS = (
+    "n_months",
+    "cagr",
+    "volatility_ann",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "max_drawdown_daily",
+    "calmar",
+    "hit_rate",
+    "turnover_ann",
+    "cost_drag_ann",
+    "excess_ann",
+    "tracking_error_ann",
+    "information_ratio",
+    "beta",
+    "t_excess_equal_vol",
+)
+
+
+def frozen(name: str) -> dict[str, Any]:
+    """The figures as they were when they were last written."""
+    return json.loads((HERE / f"{name}_2024_05.json").read_text())
+
+
+def figures(folder: Path, source: str, path: Path | None = None) -> dict[str, Any]:
+    """Ingest the month into a store in `folder`, and measure every shipped strategy on it.
+
+    Returns
+    -------
+    data_version_id; metrics: strategy -> metric -> value of the whole span, None where undefined;
+    hashes: strategy -> table -> content hash, of all tables but `metrics`.
+    """
+    settings = Settings(_env_file=None, data_dir=folder, source=source, source_path=path)
+    store = Store(settings.database_path)
+    version = ingest.ingest(store, settings, MONTH).version
+    good, bad = strategy.load_strategies(settings.strategies_path, factors.complete)
+    assert not bad
+    universes = strategy.load_universes(settings.universes_path)
+    metrics, hashes = {}, {}
+    for name, said in good.items():
+        tables = verify.recompute(store, version, strategy.resolve(said, universes, good))
+        full = next(row for row in tables["metrics"].to_pylist() if row["segment"] == "full")
+        metrics[name] = {metric: _known(full[metric]) for metric in METRICS}
+        hashes[name] = {
+            table: store.content_hash(schemas.TABLES[table], rows)[f"{MONTH}|{name}"]
+            for table, rows in tables.items()
+            if table != "metrics" and rows.num_rows  # without factors there are no signals
+        }
+    return {"data_version_id": version.data_version_id, "metrics": metrics, "hashes": hashes}
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+if __name__ == "__main__":
+    archive = Path(sys.argv[1]) / "stooq" / "bulk_2024" if len(sys.argv) > 1 else None
+    source = "stooq-files" if archive else "synthetic"
+    with tempfile.TemporaryDirectory() as scratch:
+        found = figures(Path(scratch), source, archive)
+    if archive:
+        found = {"metrics": found["metrics"]}
+    target = HERE / f"{'real' if archive else 'synthetic'}_2024_05.json"
+    target.write_text(json.dumps(found, indent=1) + "\n")

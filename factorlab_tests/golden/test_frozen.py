@@ -1,0 +1,52 @@
+"""Every shipped strategy's figures at 2024-05, frozen: on invented prices and on real ones.
+
+Whoever changes a figure says why in CHANGELOG.md, and writes the figures anew:
+
+    python -m factorlab_tests.golden.figures                      # synthetic_2024_05.json
+    python -m factorlab_tests.golden.figures ../shared/data       # real_2024_05.json
+
+Tolerance abs=1e-12: another processor may round a power or a logarithm's last bit otherwise. The
+content hashes have none: of every table but `metrics`, which alone rests on powers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factorlab_tests.golden.figures import figures, frozen
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return figures(tmp_path_factory.mktemp("synthetic"), "synthetic")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> dict[str, Any]:
+    path = shared_data / "stooq" / "bulk_2024"
+    return figures(tmp_path_factory.mktemp("real"), "stooq-files", path)
+
+
+def _same_metrics(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found.keys() == expected.keys()
+    for name, metrics in expected.items():
+        assert found[name] == pytest.approx(metrics, rel=0, abs=1e-12), name
+
+
+def test_metrics_on_invented_prices_are_the_frozen_ones(synthetic: dict[str, Any]):
+    _same_metrics(synthetic["metrics"], frozen("synthetic")["metrics"])
+
+
+def test_metrics_on_real_prices_are_the_frozen_ones(real: dict[str, Any]):
+    _same_metrics(real["metrics"], frozen("real")["metrics"])
+
+
+def test_invented_prices_are_the_frozen_ones(synthetic: dict[str, Any]):
+    assert synthetic["data_version_id"] == frozen("synthetic")["data_version_id"]
+
+
+def test_every_other_table_is_the_frozen_one_to_the_last_bit(synthetic: dict[str, Any]):
+    assert synthetic["hashes"] == frozen("synthetic")["hashes"]
