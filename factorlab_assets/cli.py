@@ -98,6 +98,7 @@ def ingest(
     with _progress(f"market {month}", MARKET_STEPS):
         launch.run_market(_definitions(settings), month, config)
     _show_versions(settings, month)
+    _show_quality(settings, month)
 
 
 @app.command()
@@ -303,6 +304,20 @@ def _show_versions(settings: Settings, month: str | None) -> None:
         cells = [version.data_version_id, source, ", ".join(notes), *span]
         table.add_row(*map(_plain, [*cells, version.n_tickers, version.n_rows]))
     out.print(table)
+
+
+def _show_quality(settings: Settings, month: str) -> None:
+    """The tickers that something is to be said about, at most ten."""
+    from factorlab_assets import schemas
+
+    rows = _store(settings).load(schemas.PRICE_QUALITY, [month]).to_pylist()
+    faulty = [r for r in rows if r["status"] != "ok" or r["n_rejected"] or r["sessions_stale"]]
+    for row in faulty[:10]:
+        late = f"ends {row['sessions_stale']} sessions early" if row["sessions_stale"] else ""
+        said = [row["status"] if row["status"] != "ok" else "", late, row["reasons"]]
+        out.print(f"  {row['ticker']:<6} {_plain('; '.join(filter(None, said)))}")
+    if faulty:
+        out.print(f"{len(faulty)} of {len(rows)} tickers with faults: table price_quality has all")
 
 
 _PERCENT: Callable[[float], str] = "{:.1%}".format

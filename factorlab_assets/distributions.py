@@ -6,6 +6,7 @@ Belongs here: the file's format and its refusals. Does not: applying distributio
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -17,15 +18,18 @@ from factorlab_assets.schemas import TICKER_PATTERN
 COLUMNS = ("ticker", "ex_date", "amount")
 
 
-def read_distributions(path: Path, prices: pa.Table, through: dt.date) -> pa.Table:
-    """The file's distributions with ex-dates up to `through`, of tickers among `prices`.
+def read_distributions(
+    path: Path, tickers: Collection[str], through: dt.date
+) -> tuple[pa.Table, list[str]]:
+    """The file's distributions with ex-dates up to `through`, of these tickers.
 
     Two amounts of one ticker on one day are added: a regular and a special distribution may fall
     together.
 
     Returns
     -------
-    Table (ticker, ex_date date32, amount float64 per share), sorted.
+    Table (ticker, ex_date date32, amount float64 per share), sorted; and a note for the user on
+    what was left out, if anything.
 
     Raises
     ------
@@ -55,12 +59,17 @@ def read_distributions(path: Path, prices: pa.Table, through: dt.date) -> pa.Tab
             got="; ".join(first),
             expected="an upper-case ticker, an ex-date YYYY-MM-DD, an amount above 0 per share",
         )
-    known = set(prices.column("ticker").unique().to_pylist())
     used = pd.DataFrame({"ticker": rows["ticker"], "ex_date": ex_date, "amount": amount})
-    used = used[used["ticker"].isin(known) & (used["ex_date"] <= pd.Timestamp(through))]
+    known = used["ticker"].isin(tickers)
+    strangers = sorted(set(used["ticker"][~known]))
+    notes = []
+    if strangers:
+        some = ", ".join(strangers[:5]) + (" …" if len(strangers) > 5 else "")
+        notes.append(f"distributions of {len(strangers)} tickers without bars left out: {some}")
+    used = used[known & (used["ex_date"] <= pd.Timestamp(through))]
     used = used.groupby(["ticker", "ex_date"])[["amount"]].sum().reset_index()
     schema = pa.schema(
         [("ticker", pa.string()), ("ex_date", pa.date32()), ("amount", pa.float64())]
     )
     used["ex_date"] = used["ex_date"].dt.date
-    return pa.Table.from_pandas(used, schema=schema, preserve_index=False)
+    return pa.Table.from_pandas(used, schema=schema, preserve_index=False), notes

@@ -30,11 +30,11 @@ than a few dead tickers."""
 
 @dataclass(frozen=True)
 class Ingested:
-    """A stored data version and what its source said about it."""
+    """A stored data version, what its source gave, and sentences for the user."""
 
     version: Version
     fetched: Fetched
-    verdicts: Sequence[Verdict]
+    notes: Sequence[str]
 
 
 def ingest(
@@ -72,10 +72,12 @@ def ingest(
                 expected=verdict.detail["expected"],
                 do="; ".join([*fetched.notes, verdict.detail["do"]]),
             )
-    distributions = None
+    distributions, notes = None, list(fetched.notes)
     if settings.distributions_path is not None:
         path = settings.path(settings.distributions_path)
-        distributions = read_distributions(path, fetched.prices, end)
+        held = {record.ticker for record in fetched.coverage if record.n_rows}
+        distributions, left_out = read_distributions(path, held, end)
+        notes += left_out
     version = store.add_version(
         month,
         fetched,
@@ -89,7 +91,7 @@ def ingest(
     )
     if isinstance(source, StooqHttp):
         source.finish(fetched, end)
-    return Ingested(version, fetched, verdicts)
+    return Ingested(version, fetched, notes)
 
 
 def source_of(settings: Settings, universes: dict[str, strategy.Universe]) -> Source:

@@ -101,7 +101,7 @@ def raw_prices(
     def one(month: str) -> checks.Stored:
         said = config.applied_to(settings)
         done = ingest.ingest(store.store, said, month, replace_source=config.replace_source)
-        for note in done.fetched.notes:
+        for note in done.notes:
             context.log.warning(note)
         return _stored_prices(store.store, done)
 
@@ -122,6 +122,7 @@ def _stored_prices(store: Store, done: ingest.Ingested) -> checks.Stored:
         "tickers": version.n_tickers,
         "rows_kept_out": sum(r.n_rows for r in done.fetched.rejections),
         "observed_at": str(version.observed_at),
+        "notes": "; ".join(done.notes) or "none",
     }
     verdicts = store.verdicts(schemas.RAW_PRICES, version.data_version_id)
     return checks.Stored(version.content_hash, verdicts, metadata)
