@@ -79,6 +79,14 @@ def test_columns_are_matched_by_name(store: Store) -> None:
     assert store.load(WEIGHTS, [A]) == weights("a")
 
 
+def test_columns_of_an_older_database_may_stand_in_another_order(store: Store) -> None:
+    with store.write() as con:
+        other = "SELECT strategy, month, score, ticker, date FROM scores"
+        con.execute(f"CREATE OR REPLACE TABLE scores AS {other}")
+    store.write_partitions(SCORES, scores("a"), {A: "one"})
+    assert store.load(SCORES, [A]) == scores("a")
+
+
 def test_a_write_replaces_its_own_partitions_alone(store: Store) -> None:
     store.write_partitions(SCORES, scores("a", "b"), {A: "one", B: "one"})
     store.write_partitions(SCORES, scores("a", value=5.0, n_days=1), {A: "two"})
