@@ -85,6 +85,23 @@ def test_what_comes_after_a_month_never_changes_it(con, history, month, in_full)
     assert known == {key: row for key, row in later.items() if key[1] <= end}
 
 
+def test_distributions_to_come_never_change_the_last_bit(con) -> None:
+    """Many tickers with many distributions: where a running product() over a window differs."""
+    con.execute(
+        "CREATE OR REPLACE TABLE many AS SELECT 'T' || i AS ticker, day::DATE AS date, "
+        "10 + (i * 7 + dayofyear(day) * 13) % 17 AS close, close AS open, 0.37 AS amount, "
+        "FROM range(13) t(i), range(DATE '2019-01-01', DATE '2020-06-01', INTERVAL 4 DAY) r(day)"
+    )
+    paid = "(SELECT ticker, date AS ex_date, amount FROM many {})"
+    columns = ("ticker", "date", "mark")
+    whole = monthly_returns(con, "many", paid.format(""), "2020-05", columns=columns)
+    for month in MONTHS:
+        until = f"WHERE date <= DATE '{month_end(month)}'"
+        now = monthly_returns(con, "many", paid.format(until), month, columns=columns)
+        known = cut(whole, "date", month_end(month))
+        assert sorted(now.to_pylist(), key=str) == sorted(known.to_pylist(), key=str)
+
+
 @given(histories, st.integers(1, 4))
 @settings(max_examples=8, deadline=None)
 def test_row_order_and_threads_change_nothing(con, history, threads) -> None:
