@@ -123,7 +123,7 @@ def demo() -> None:
     _run(settings, DEMO_MONTH, [], every=True)
     out.print(
         f"\ndatabase      {settings.database_path}\nDagster home  {settings.dagster_home}"
-        "\nlook          factorlab ui --demo\n[yellow]SYNTHETIC: invented prices.[/yellow]"
+        f"\nlook          {sys.argv[0]} ui --demo\n[yellow]SYNTHETIC: invented prices.[/yellow]"
     )
 
 
