@@ -18,7 +18,7 @@ from factorlab_assets.assets import present
 from factorlab_assets.assets.batch import Cell, Month, research_asset
 from factorlab_assets.core import identities, proof, research, returns, tables
 from factorlab_assets.core.backtest import Backtest
-from factorlab_assets.core.daily import DailyPrices
+from factorlab_assets.core.daily import Daily, DailyPrices
 from factorlab_assets.core.panel import Panel
 from factorlab_assets.core.portfolio import Book
 from factorlab_assets.reports import charts, inline
@@ -65,11 +65,13 @@ def weights(month: Month) -> pa.Table:
 @research_asset("weights", deps=("raw_prices",))
 def backtest_returns(month: Month) -> pa.Table:
     """Monthly returns of the lagged book, proved free of lookahead."""
-    done = month.each(
-        lambda cell: research.run_backtest(cell.resolved, month.market, _book(month, cell))
-    )
-    for cell, backtest in done:
+
+    def run(cell: Cell) -> tuple[Book, Backtest]:
         book = _book(month, cell)
+        return book, research.run_backtest(cell.resolved, month.market, book)
+
+    done = month.each(run)
+    for cell, (book, backtest) in done:
         broken = identities.identity_violations(cell.resolved, month.market, book, backtest)
         month.judge(cell, "identities", broken)
         if not np.isfinite(backtest.benchmark_return).any():
@@ -78,7 +80,7 @@ def backtest_returns(month: Month) -> pa.Table:
         month.show(cell, ended=backtest.ended or "ran to the end")
         month.show(cell, **_nav_pictures(cell, backtest, benchmark))
     _prove(month, [cell for cell, _ in done])
-    return tables.backtest_table((cell.name, made) for cell, made in done)
+    return tables.backtest_table((cell.name, made) for cell, (_, made) in done)
 
 
 @research_asset("weights", "backtest_returns", deps=("raw_prices",))
@@ -86,16 +88,17 @@ def daily_returns(month: Month) -> pa.Table:
     """The same book day by day; its products are the monthly rows."""
     prices = _daily_prices(month)
 
-    def run(cell: Cell) -> Any:
-        backtest = _backtest(month, cell)
-        return research.run_daily(cell.resolved, month.market, _book(month, cell), backtest, prices)
+    def run(cell: Cell) -> tuple[Backtest, Daily]:
+        book, backtest = _book(month, cell), _backtest(month, cell)
+        daily = research.run_daily(cell.resolved, month.market, book, backtest, prices)
+        return backtest, daily
 
     done = month.each(run)
-    for cell, daily in done:
-        broken = identities.compounding_violations(daily, _backtest(month, cell))
+    for cell, (backtest, daily) in done:
+        broken = identities.compounding_violations(daily, backtest)
         month.judge(cell, "compounds_to_months", broken)
         month.show(cell, **_nav_pictures(cell, daily))
-    return tables.daily_table((cell.name, made) for cell, made in done)
+    return tables.daily_table((cell.name, made) for cell, (_, made) in done)
 
 
 @research_asset("backtest_returns", "daily_returns")

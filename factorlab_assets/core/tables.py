@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from factorlab_assets import schemas
 from factorlab_assets.core.backtest import Backtest
@@ -96,20 +97,18 @@ def by_strategy(table: pa.Table) -> dict[str, pa.Table]:
     """
     if table.num_rows == 0:
         return {}
-    coded = table["strategy"].combine_chunks().dictionary_encode()
-    codes = coded.indices.to_numpy()
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    if len(starts) > len(coded.dictionary):
+    runs = pc.run_end_encode(table["strategy"].combine_chunks())
+    names, stops = runs.values.to_pylist(), runs.run_ends.to_pylist()
+    if len(set(names)) < len(names):
         raise FactorLabError(
             "rows of different strategies are mixed",
-            got=f"{len(starts)} runs of {len(coded.dictionary)} strategies",
+            got=f"{len(names)} runs of {len(set(names))} strategies",
             expected="rows ordered by strategy",
         )
-    names = coded.dictionary.to_pylist()
-    stops = [*starts[1:], table.num_rows]
+    starts = [0, *stops[:-1]]
     return {
-        names[codes[low]]: table.slice(low, high - low)
-        for low, high in zip(starts, stops, strict=True)
+        name: table.slice(low, high - low)
+        for name, low, high in zip(names, starts, stops, strict=True)
     }
 
 
