@@ -200,10 +200,9 @@ class Run:
             if cell.key in failed:
                 continue
             outcome = written[cell.key]
-            shown = present.rows_metadata(
-                by_name.get(cell.name, rows.slice(0, 0))
-            ) | _cell_metadata(cell)
-            shown |= month.metadata.get(cell.key, {})
+            shown = present.synthetic(cell.version.price_basis) | month.metadata.get(cell.key, {})
+            shown |= _cell_metadata(cell)
+            shown |= present.rows_metadata(by_name.get(cell.name, rows.slice(0, 0)))
             done = checks.Stored(outcome.content_hash, outcome.verdicts, shown)
             stored[cell.key] = done
             if not done.good:
@@ -285,12 +284,9 @@ def _experiment(cell: Cell) -> Experiment:
 
 def _cell_metadata(cell: Cell) -> dict[str, Any]:
     version = cell.version
-    said: dict[str, Any] = {
+    return {
         "experiment_id": cell.experiment_id,
         "data_version": version.data_version_id,
         "config_hash": cell.resolved.config_hash,
         "price_basis": version.price_basis,
     }
-    if version.price_basis == "synthetic":
-        said["SYNTHETIC"] = "computed from invented prices"
-    return said

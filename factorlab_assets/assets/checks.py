@@ -14,6 +14,11 @@ from typing import Any
 import dagster as dg
 from dagster import AssetCheckEvaluation
 
+# Dagster exports the evaluation but not the materialization that it is about.
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+
 from factorlab_assets import schemas
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.store import Verdict
@@ -28,7 +33,8 @@ DESCRIPTIONS = {
     "constraints": "The weights respect every constraint their strategy declares.",
     "compounds_to_months": "The daily returns of a month compound to its monthly return.",
     "identities": "Turnover, cost, NAV and drawdown follow from the weights and returns.",
-    "no_lookahead": "Truncation, wild future, impulse and null: nothing uses what came later.",
+    "no_lookahead": "Cutting, altering or extending the history after a date changes nothing up to "
+    "it, and a return moves the result by exactly the weight held.",
 }
 
 
@@ -99,22 +105,39 @@ def told(
     alone = len(stored) == 1 and all(done.content_hash for done in stored.values())
     for key, done in stored.items():
         context.add_asset_metadata(dict(done.metadata), asset_key=table.name, partition_key=key)
-        if not alone:
-            for verdict in done.verdicts:
-                context.log_event(_evaluation(table, key, verdict))
     if not alone and not good:
+        _log(context, table, stored)
         raise dg.Failure(description=_reasons(stored), allow_retries=False)
     only = next(iter(stored.values())) if alone else None
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(only.content_hash) if only else None,
         check_results=[_result(name, only, stored) for name in table.checks],
     )
+    if not alone:
+        _log(context, table, stored)
+
+
+def _log(
+    context: dg.AssetExecutionContext, table: schemas.Table, stored: Mapping[str, Stored]
+) -> None:
+    """Each cell's evaluations, aimed at its latest materialization: others count as outdated."""
+    wanted = dg.AssetRecordsFilter(dg.AssetKey(table.name), asset_partitions=list(stored))
+    latest: dict[str | None, AssetCheckEvaluationTargetMaterializationData] = {}
+    for record in context.instance.fetch_materializations(wanted, limit=len(stored)).records:
+        of = AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        latest.setdefault(record.partition_key, of)
+    for key, done in stored.items():
+        for verdict in done.verdicts:
+            context.log_event(_evaluation(table, key, verdict, latest.get(key)))
 
 
 def _result(name: str, only: Stored | None, stored: Mapping[str, Stored]) -> dg.AssetCheckResult:
     if only is None:
         failed = sorted(key for key, done in stored.items() if not done.good)
-        metadata: dict[str, Any] = {"partitions": len(stored), "refused": failed}
+        cells = f"{len(stored) - len(failed)} of {len(stored)} good, each told by itself"
+        metadata = {"cells": cells, "refused": ", ".join(failed) or "none"}
         return dg.AssetCheckResult(check_name=name, passed=True, metadata=metadata)
     verdict = next(v for v in only.verdicts if v.check == name)
     return dg.AssetCheckResult(
@@ -122,12 +145,18 @@ def _result(name: str, only: Stored | None, stored: Mapping[str, Stored]) -> dg.
     )
 
 
-def _evaluation(table: schemas.Table, key: str, verdict: Verdict) -> AssetCheckEvaluation:
+def _evaluation(
+    table: schemas.Table,
+    key: str,
+    verdict: Verdict,
+    of: AssetCheckEvaluationTargetMaterializationData | None,
+) -> AssetCheckEvaluation:
     return AssetCheckEvaluation(
         asset_key=dg.AssetKey(table.name),
         check_name=verdict.check,
         passed=verdict.passed,
         metadata=_shown(verdict.detail),
+        target_materialization_data=of,
         blocking=True,
         partition=key,
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from pydantic import Field
 
 from factorlab_assets import identity, ingest, schemas, strategy
 from factorlab_assets.assets import checks, partitions, present
@@ -26,11 +27,11 @@ Result = Iterator[dg.MaterializeResult]
 class IngestConfig(dg.Config):
     """What this ingest does differently from the settings; empty = as the settings say."""
 
-    source: str = ""
-    path: str = ""
-    distributions: str = ""
-    universe: str = ""
-    replace_source: bool = False
+    source: str = Field("", description="synthetic, stooq-files or stooq-http")
+    path: str = Field("", description="stooq-files: archive, folder or file")
+    distributions: str = Field("", description="CSV ticker,ex_date,amount: makes total returns")
+    universe: str = Field("", description="a name from the universes file, or all")
+    replace_source: bool = Field(False, description="let another source take the month over")
 
     def applied_to(self, settings: Settings) -> Settings:
         said = {
@@ -64,13 +65,20 @@ def strategies(
         {
             "strategy": list(good),
             "active": [s.active for s in good.values()],
-            "description": [s.description.strip() for s in good.values()],
+            "description": [_first_sentence(s.description) for s in good.values()],
         }
     )
     return dg.MaterializeResult(
-        metadata=present.rows_metadata(rows)
-        | {"registered_now": new, "not_valid": {name: str(error) for name, error in bad.items()}}
+        metadata=present.rows_metadata(rows) | {"registered_now": new, "not_valid": _listed(bad)}
     )
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split()).split(". ")[0].split(" (")[0]
+
+
+def _listed(bad: Mapping[str, FactorLabError]) -> str:
+    return "; ".join(f"{name}: {error}" for name, error in bad.items()) or "none"
 
 
 def _market_asset(name: str, **said: Any) -> Any:
@@ -116,20 +124,20 @@ def _stored_prices(store: Store, done: ingest.Ingested) -> checks.Stored:
             f"SELECT * FROM {bars} WHERE date = ? ORDER BY ticker LIMIT ?",  # noqa: S608  # a checked id
             params=[version.last_date, present.PREVIEW_ROWS],
         ).to_arrow_table()
-    metadata = present.rows_metadata(last) | _version_metadata(version)
-    metadata |= {
+    metadata = _version_metadata(version) | {
         "dagster/row_count": version.n_rows,
         "tickers": version.n_tickers,
         "rows_kept_out": sum(r.n_rows for r in done.fetched.rejections),
-        "observed_at": str(version.observed_at),
+        "observed_at": f"{version.observed_at} UTC",
         "notes": "; ".join(done.notes) or "none",
+        "preview": present.rows_metadata(last)["preview"],
     }
     verdicts = store.verdicts(schemas.RAW_PRICES, version.data_version_id)
     return checks.Stored(version.content_hash, verdicts, metadata)
 
 
 def _version_metadata(version: Version) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    return present.synthetic(version.price_basis) | {
         "data_version": version.data_version_id,
         "source": version.source,
         "price_basis": version.price_basis,
@@ -137,9 +145,6 @@ def _version_metadata(version: Version) -> dict[str, Any]:
         "backfilled": version.is_backfilled,
         "survivors": version.is_survivors,
     }
-    if version.price_basis == "synthetic":
-        said["SYNTHETIC"] = "invented prices: not a market's"
-    return said
 
 
 @_market_asset("price_quality", deps=["raw_prices"])
@@ -214,7 +219,7 @@ def _write_month(
     ):
         rows = rows.add_column(position, name, pa.array([value] * n, pa.string()))
     written = store.write_partitions(table, rows, {version.month: version.data_version_id}, [])
-    metadata = present.rows_metadata(rows) | _version_metadata(version) | dict(extra)
+    metadata = _version_metadata(version) | dict(extra) | present.rows_metadata(rows)
     verdicts: list[Verdict] = store.verdicts(table, version.month)
     return checks.Stored(written[version.month].content_hash, verdicts, metadata)
 

@@ -5,6 +5,7 @@ Belongs here: metadata from frames. Does not: drawing (`reports.charts`) or load
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,8 @@ from factorlab_assets import schemas
 from factorlab_assets.reports import charts
 
 PREVIEW_ROWS = 8
+SAID_ELSEWHERE = ("month", "strategy", "data_version_id")
+"""Columns that are the same in every row of a partition, and so not in its preview."""
 OWNERS = ["team:research"]
 
 
@@ -41,16 +44,35 @@ def _described(column: Any) -> str:
     return f"{column.description} [{unit}]" if unit else str(column.description)
 
 
+def synthetic(price_basis: str) -> dict[str, Any]:
+    """The warning that stands first wherever prices were invented."""
+    return {"SYNTHETIC": "from invented prices"} if price_basis == "synthetic" else {}
+
+
 def rows_metadata(rows: pa.Table) -> dict[str, Any]:
-    """Row count, date range and a preview of the last rows."""
+    """Row count, date range and a preview: the last rows, of tickers those of the last date."""
     said: dict[str, Any] = {"dagster/row_count": rows.num_rows}
     if "date" in rows.column_names and rows.num_rows:
         span = pc.min_max(rows.column("date")).as_py()
         said["date_range"] = f"{span['min']} … {span['max']}"
     if rows.num_rows:
-        last = rows.slice(max(rows.num_rows - PREVIEW_ROWS, 0))
+        last = rows
+        if "ticker" in rows.column_names and "date_range" in said:
+            last = rows.filter(pc.equal(rows["date"], span["max"]))
+        last = last.slice(max(last.num_rows - PREVIEW_ROWS, 0))
+        last = last.drop_columns([name for name in SAID_ELSEWHERE if name in rows.column_names])
         said["preview"] = dg.MetadataValue.md(charts.preview_table(last, PREVIEW_ROWS))
     return said
+
+
+def figures(said: Mapping[str, Any]) -> dg.MarkdownMetadataValue:
+    """Names and values as a list; a long float to five digits."""
+    lines = [f"- {k.replace('_', ' ')}: {_short(v)}" for k, v in said.items()]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else charts.escape_markdown(str(value))
 
 
 def picture(svg: str, alt: str) -> dg.MarkdownMetadataValue:

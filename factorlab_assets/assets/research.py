@@ -116,8 +116,10 @@ def metrics(month: Month) -> pa.Table:
 
     done = month.each(measure)
     for cell, segments in done:
-        full = {name: segments[0][name] for name in _HEADLINE}
-        month.show(cell, **{name: value for name, value in full.items() if np.isfinite(value)})
+        full = segments[0]
+        shown = {name: full[name] for name in _HEADLINE if np.isfinite(full[name])}
+        month.show(cell, **{name: round(float(value), 6) for name, value in shown.items()})
+        month.show(cell, all=present.figures(full))
     return tables.metrics_table(((cell.name, made) for cell, made in done))
 
 
@@ -199,4 +201,6 @@ def _prove(month: Month, cells: list[Cell]) -> None:
     for cell in cells:
         found = scenarios.prove(cell.resolved)
         month.judge(cell, "no_lookahead", found.findings)
-        month.show(cell, proof=found.figures, proof_cannot_see=list(found.cannot_see))
+        month.show(cell, proof=present.figures(found.figures))
+        cannot = "\n".join(f"- {sentence}" for sentence in found.cannot_see)
+        month.show(cell, proof_cannot_see=dg.MetadataValue.md(cannot))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import dagster as dg
 import pytest
 
 from factorlab_assets import identity, schemas
@@ -70,8 +71,25 @@ def test_a_range_runs_as_one_and_a_bad_cell_harms_no_other(project: Project) -> 
     checks = evaluations(result)
     assert checks["metrics", "schema", f"{MONTH}|faber_10m"] is False
     assert checks["metrics", "schema", f"{MONTH}|trend_12m"] is True
+    assert aims_at_its_own_materialization(project, result, f"{MONTH}|trend_12m")
     shown = materializations(result, "metrics")
     assert "no_such" in shown[f"{MONTH}|faber_10m"]["REFUSED"]
+
+
+def aims_at_its_own_materialization(
+    project: Project, result: dg.ExecuteInProcessResult, key: str
+) -> bool:
+    """Whether the UI counts a cell's check as current: it is about the cell's latest rows."""
+    wanted = dg.AssetRecordsFilter(dg.AssetKey("metrics"), asset_partitions=[key])
+    latest = project.instance.fetch_materializations(wanted, limit=1).records[0].storage_id
+    (target,) = (
+        event.event_specific_data.target_materialization_data.storage_id
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+        and event.event_specific_data.partition == key
+        and event.event_specific_data.asset_key == dg.AssetKey("metrics")
+    )
+    return bool(target == latest)
 
 
 def test_alone_and_in_a_range_a_cell_is_the_same(project: Project) -> None:
@@ -148,8 +166,6 @@ def test_a_cell_of_a_month_without_prices_fails_saying_so(project: Project) -> N
 
 
 def test_inputs_of_another_experiment_are_refused(project: Project) -> None:
-    import dagster as dg
-
     assert failure(project.market()) == ""
     assert failure(project.cell("trend_12m")) == ""
     path = project.settings.strategies_path / "trend_12m.yaml"
