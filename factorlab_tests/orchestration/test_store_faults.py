@@ -16,8 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
-from multiprocessing.synchronize import Barrier, Event
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ OLD, NEW = scores("a", value=1.0, n_days=100), scores("a", value=2.0, n_days=150
 NOBODY = 65534
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["factorlab_assets.store", "factorlab_tests.store_samples"])
+processes.set_forkserver_preload([__name__])  # so that a child starts in milliseconds
 
 
 def started(work: Callable[..., None], *arguments: Any) -> ForkServerProcess:
@@ -127,21 +128,22 @@ def test_a_first_ingest_killed_at_any_statement_leaves_nothing_or_all(tmp_path: 
     assert store.load(RAW_PRICES, [version.data_version_id]).num_rows == 3
 
 
-def write_by_turns(path: Path, begun: Event) -> None:
+def write_by_turns(path: Path, pipe: Connection) -> None:
     store = Store(path)
     big = {"one": scores("a", value=3.0, n_days=60_000), "two": scores("a", n_days=60_000)}
+    store.write_partitions(SCORES, big["two"], {A: "two"})
+    pipe.send("begun")
     while True:
         for fingerprint, rows in big.items():
             store.write_partitions(SCORES, rows, {A: fingerprint})
-            begun.set()
 
 
 def test_large_writes_killed_at_any_time_leave_one_or_the_other(store: Store) -> None:
     seen = set()
     for delay in (0.0, 0.03, 0.06, 0.1, 0.15, 0.2):
-        begun = processes.Event()
-        process = started(write_by_turns, store.path, begun)
-        assert begun.wait(30)
+        here, there = processes.Pipe()
+        process = started(write_by_turns, store.path, there)
+        assert here.poll(30)
         time.sleep(delay)
         process.kill()
         assert ended(process) == -signal.SIGKILL
@@ -174,21 +176,22 @@ def test_eight_processes_write_their_cells_at_once_and_all_land(tmp_path: Path) 
         assert store.load(SCORES, [cell_key(name)]) == scores(name, value=2.0, n_days=200)
 
 
-def hold(path: Path, holding: Event, release: Event) -> None:
+def hold(path: Path, pipe: Connection) -> None:
     with Store(path).write():
-        holding.set()
-        release.wait(30)
+        pipe.send("held")
+        pipe.poll(30)
 
 
 @contextmanager
-def another_holds(store: Store) -> Iterator[tuple[ForkServerProcess, Event]]:
-    holding, release = processes.Event(), processes.Event()
-    process = started(hold, store.path, holding, release)
-    assert holding.wait(30)
+def another_holds(store: Store) -> Iterator[tuple[ForkServerProcess, Connection]]:
+    """A process that has the store open to write, until it is sent something or killed."""
+    here, there = processes.Pipe()
+    process = started(hold, store.path, there)
+    assert here.poll(30)
     try:
-        yield process, release
+        yield process, here
     finally:
-        release.set()
+        process.kill()
         ended(process)
 
 
@@ -210,8 +213,8 @@ def test_a_second_writer_waits_visibly_and_gives_up_with_the_holders_name(
 
 
 def test_a_second_writer_goes_on_when_the_first_is_done_or_killed(store: Store) -> None:
-    with another_holds(store) as (_, release):
-        release.set()
+    with another_holds(store) as (_, pipe):
+        pipe.send("enough")
         store.write_partitions(SCORES, NEW, {A: "new"})
     assert state(store) == "new"
     with another_holds(store) as (holder, _):
