@@ -44,7 +44,9 @@ def best_of(n: int, work: Callable[[], object]) -> float:
 def in_child(module: str, *arguments: str) -> dict[str, Any]:
     """What `python -m module arguments…` reports with `report`, in a process of its own."""
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
