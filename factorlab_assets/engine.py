@@ -26,6 +26,7 @@ _QUERY_FAULTS = (
     duckdb.InterruptException,
 )
 _DAMAGE = ("not a valid DuckDB database", "Corrupt database file", "Could not read enough bytes")
+_OPEN_ELSEWHERE = ("Could not set lock", "already attached")
 _numbers = itertools.count(1)
 
 
@@ -76,12 +77,12 @@ def explained(path: Path) -> Iterator[None]:
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             _engine.cache_clear()  # it does not survive these; the next use starts another
         said = str(error)
-        if "Could not set lock" in said:
+        if any(sign in said for sign in _OPEN_ELSEWHERE):
             raise StoreBusyError(
-                "a program that does not ask for FactorLab's lock has the database open",
+                "something that does not hold FactorLab's lock has the database open",
                 where=path,
                 got=said,
-                do="close it (a DuckDB shell, a notebook), then try again",
+                do="close it: a DuckDB shell, a notebook, or a result that this process kept open",
             ) from error
         if any(sign in said for sign in _DAMAGE):
             raise FactorLabError(

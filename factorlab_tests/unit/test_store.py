@@ -1,12 +1,10 @@
-"""The store: partitions replaced or refused, gated loads, data versions, ledgers, the file itself.
+"""The store: partitions replaced or refused, gated loads, the file itself.
 
-Invariants: a refused write changes no rows; a load gives rows whose every blocking check passed;
-the same content is the same data version however it arrives; ledgers only grow.
+Invariants: a refused write changes no rows; a load gives rows whose every blocking check passed.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import os
 import subprocess
@@ -18,33 +16,21 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from factorlab_assets import engine, lock, store_experiments, validation
+from factorlab_assets import engine, validation
 from factorlab_assets.errors import FactorLabError, RefusedError, StoreBusyError
 from factorlab_assets.schemas import (
-    BACKTEST_RETURNS,
     DATA_VERSIONS,
     EXPERIMENTS,
     FACTOR_SIGNALS,
-    MONTHLY_RETURNS,
     RAW_PRICES,
     SCORES,
     WEIGHTS,
 )
-from factorlab_assets.sources.base import PRICE_SCHEMA
 from factorlab_assets.store import Store, Verdict
 from factorlab_assets.store_partitions import arrow_schema
-from factorlab_tests.store_samples import (
-    MONTH,
-    bars,
-    cell_key,
-    changed,
-    experiment,
-    ingest,
-    scores,
-)
+from factorlab_tests.store_samples import cell_key, changed, scores
 
 A, B = cell_key("a"), cell_key("b")
 
@@ -232,246 +218,6 @@ def test_the_contents_of_a_cell_are_told_by_table(store: Store) -> None:
     assert content == f'{{"scores": "{written[A].content_hash}"}}'
 
 
-# Data versions
-
-
-def test_a_version_is_found_again_with_all_that_belongs_to_it(store: Store) -> None:
-    version = ingest(store, bars("A", "B"))
-    assert store.versions() == [version]
-    assert store.current_version(MONTH) == store.version(version.data_version_id) == version
-    assert store.current_version("2024-04") is None
-    assert (version.n_tickers, version.n_rows) == (2, 6)
-    assert (version.first_date, version.last_date) == (dt.date(2024, 5, 29), dt.date(2024, 5, 31))
-    assert version.observed_at == dt.datetime(2024, 6, 1)
-    loaded = store.load(RAW_PRICES, [version.data_version_id])
-    assert loaded.select(PRICE_SCHEMA.names) == bars("A", "B")
-    assert loaded.column("data_version_id").unique().to_pylist() == [version.data_version_id]
-
-
-def test_the_id_of_known_bars_is_frozen(store: Store) -> None:
-    """Versions are compared over years: a DuckDB whose hash() differs must be noticed."""
-    assert ingest(store, bars("A", "B")).data_version_id == "2024-05-3e44cd0f8f6c"
-
-
-def test_the_same_content_is_the_same_version_however_it_arrives(
-    store: Store, tmp_path: Path
-) -> None:
-    first = ingest(store, bars("A", "B"))
-    rows = bars("A", "B")
-    mixed = rows.take([3, 1, 5, 0, 4, 2])
-    encoded = mixed.set_column(0, "ticker", mixed.column("ticker").dictionary_encode())
-    pq.write_table(mixed, tmp_path / "bars.parquet")
-    before = store.path.stat().st_size
-    for same in (rows, mixed, encoded, tmp_path / "bars.parquet"):
-        assert ingest(store, same) == first
-    assert store.versions() == [first]
-    assert store.load(RAW_PRICES, [first.data_version_id]).num_rows == 6
-    assert store.path.stat().st_size <= before + 2**20
-
-
-def test_changed_content_is_a_new_version_beside_the_old(store: Store) -> None:
-    first = ingest(store, bars("A"))
-    second = ingest(store, changed(bars("A"), 0, volume=101.0))
-    assert first.data_version_id != second.data_version_id
-    assert store.current_version(MONTH) == second
-    assert store.load(RAW_PRICES, [first.data_version_id]).column("volume")[0].as_py() == 100.0
-    again = ingest(store, bars("A"))
-    assert (again.data_version_id, again.seq) == (first.data_version_id, 3)
-    assert store.current_version(MONTH) == again
-    assert len(store.load(RAW_PRICES, [first.data_version_id])) == 3
-
-
-def test_distributions_belong_to_the_content(store: Store) -> None:
-    paid = pa.table({"ticker": ["A"], "ex_date": [dt.date(2024, 5, 30)], "amount": [0.5]})
-    without, with_ = ingest(store, bars("A")), ingest(store, bars("A"), distributions=paid)
-    assert without.data_version_id != with_.data_version_id
-    with store.read() as con:
-        stored = con.sql("SELECT data_version_id, ticker, ex_date, amount FROM distributions")
-        expected = [(with_.data_version_id, "A", dt.date(2024, 5, 30), 0.5)]
-        assert stored.fetchall() == expected
-
-
-def test_the_same_bars_of_another_month_are_another_version(store: Store) -> None:
-    may, june = ingest(store, bars("A")), ingest(store, bars("A"), month="2024-06")
-    assert may.content_hash == june.content_hash
-    assert june.data_version_id == "2024-06" + may.data_version_id[7:]
-
-
-@pytest.mark.parametrize(
-    ("last", "expected"),
-    [(None, False), (dt.date(2024, 5, 31), False), (dt.date(2024, 6, 3), True)],
-)
-def test_a_month_cut_out_of_a_later_file_is_backfilled(
-    store: Store, last: dt.date | None, expected: bool
-) -> None:
-    assert ingest(store, bars("A"), last_available=last).is_backfilled == expected
-
-
-def test_a_months_source_changes_only_when_told_to(store: Store) -> None:
-    first = ingest(store, bars("A"))
-    with pytest.raises(RefusedError, match=r"another source.*synthetic.*stooq-files"):
-        ingest(store, bars("A", close=20.0), source="synthetic")
-    assert store.versions() == [first]
-    assert ingest(store, bars("A"), source="synthetic", month="2024-06").source == "synthetic"
-    told = ingest(store, bars("A", close=20.0), source="synthetic", replace_source=True)
-    assert store.current_version(MONTH) == told
-
-
-@pytest.mark.parametrize(
-    ("prices", "told"),
-    [
-        (changed(bars("A"), 0, close=-1.0), r"close > 0.* is broken.*raw_prices"),
-        (changed(bars("A"), 0, high=10.5, close=10.8), r"close <= high"),
-        (pa.concat_tables([bars("A"), bars("A")]), r"is unique"),
-        (
-            changed(bars("A"), 0, date=dt.date(2024, 6, 3)),
-            r"after the month's end.*A at 2024-06-03",
-        ),
-        (bars("A")[:0], "no bars"),
-        (bars("A").drop_columns("open"), "no column open"),
-        (changed(bars("A"), 0, ticker="a'; --"), "ticker like"),
-    ],
-)
-def test_bars_that_break_a_rule_are_not_stored(store: Store, prices: pa.Table, told: str) -> None:
-    with pytest.raises(RefusedError, match=told):
-        ingest(store, prices)
-    assert not store.path.exists()
-
-
-def test_a_distribution_after_the_months_end_is_refused(store: Store) -> None:
-    paid = pa.table({"ticker": ["A"], "ex_date": [dt.date(2024, 6, 3)], "amount": [0.5]})
-    with pytest.raises(RefusedError, match=r"after the month's end.*distributions.*ex_date"):
-        ingest(store, bars("A"), distributions=paid)
-
-
-def test_bars_without_their_verdicts_are_not_loaded(store: Store) -> None:
-    id_ = ingest(store, bars("A"), verdicts=[Verdict("", "coverage", True)]).data_version_id
-    assert store.refusals(RAW_PRICES, [id_]) == {id_: "its blocking check freshness has no verdict"}
-    ingest(store, bars("A"), verdicts=[Verdict("", "freshness", True)])
-    assert store.refusals(RAW_PRICES, [id_]) == {}
-    assert [v.check for v in store.verdicts(RAW_PRICES, id_)] == ["schema", "coverage", "freshness"]
-
-
-def test_a_month_partition_replaces_the_month(store: Store) -> None:
-    row = dict.fromkeys(MONTHLY_RETURNS.columns) | {"month": MONTH, "ticker": "A", "mark": 1.0}
-    row |= {"data_version_id": "2024-05-0123456789ab", "sessions_stale": 0, "close": 1.0}
-    row |= {"date": dt.date(2024, 5, 31), "last_trading_day": dt.date(2024, 5, 31)}
-    for mark in (1.0, 2.0):
-        rows = pa.Table.from_pylist([row | {"mark": mark}], schema=arrow_schema(MONTHLY_RETURNS))
-        store.write_partitions(MONTHLY_RETURNS, rows, {MONTH: f"v{mark}"})
-    assert store.load(MONTHLY_RETURNS, [MONTH], fingerprints={MONTH: "v2.0"}) == rows
-
-
-def test_an_unknown_version_is_told(store: Store) -> None:
-    with pytest.raises(FactorLabError, match=r"no such data version.*2024-05-0123456789ab"):
-        store.version("2024-05-0123456789ab")
-
-
-# Experiments
-
-
-def statuses(store: Store) -> list[tuple[str, int, str]]:
-    rows = store.experiments().to_pylist()
-    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
-    return [(row["experiment_id"], row["attempt"], row["status"]) for row in rows]
-
-
-def test_an_attempt_has_a_row_before_and_after(store: Store) -> None:
-    store.begin_attempts([experiment("e"), experiment("f")], "run")
-    assert statuses(store) == [("e", 1, "started"), ("f", 1, "started")]
-    store.end_attempts([("e", "done", "{}"), ("f", "failed", "why")], "run")
-    assert statuses(store)[2:] == [("e", 1, "done"), ("f", 1, "failed")]
-    last = store.experiments("f").to_pylist()[-1]
-    assert (last["detail"], last["run_id"], last["config_hash"]) == ("why", "run", "c")
-
-
-def test_a_run_that_goes_on_starts_no_second_attempt_and_the_next_run_does(store: Store) -> None:
-    for _ in range(2):
-        store.begin_attempts([experiment("e"), experiment("e")], "run")
-    assert statuses(store) == [("e", 1, "started")]
-    store.begin_attempts([experiment("e")], "another")
-    store.end_attempts([("e", "done", "")], "run")
-    store.end_attempts([("e", "failed", "")], "another")
-    store.begin_attempts([experiment("e")], "run")
-    assert statuses(store)[1:] == [
-        ("e", 2, "started"),
-        ("e", 1, "done"),
-        ("e", 2, "failed"),
-        ("e", 3, "started"),
-    ]
-
-
-def test_an_attempt_whose_process_died_is_recorded_as_failed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    monkeypatch.setattr(store_experiments, "this_process", lambda: lock._name(child.pid))
-    store.begin_attempts([experiment("e")], "run")
-    monkeypatch.undo()
-    store.begin_attempts([experiment("other")], "later")
-    assert [s for s in statuses(store) if s[0] == "e"] == [("e", 1, "started")]
-    child.communicate()
-    store.begin_attempts([], "later still")
-    assert statuses(store)[-1] == ("e", 1, "failed")
-    assert "is gone" in store.experiments("e").to_pylist()[-1]["detail"]
-    store.begin_attempts([], "later still")
-    assert len(statuses(store)) == 3
-
-
-@pytest.mark.parametrize("run", ["another run", "run"])
-def test_only_what_was_begun_can_end(store: Store, run: str) -> None:
-    store.begin_attempts([experiment("e")], "run")
-    store.end_attempts([("e", "done", "")], "run")
-    with pytest.raises(RefusedError, match="no attempt of that experiment is under way"):
-        store.end_attempts([("e", "done", "")], run)
-    assert len(statuses(store)) == 2
-
-
-def test_a_ledger_takes_no_row_that_breaks_its_schema(store: Store) -> None:
-    with pytest.raises(RefusedError, match="data_version_id like"):
-        store.begin_attempts([experiment("e", version="no version")], "run")
-    store.begin_attempts([experiment("e")], "run")
-    with pytest.raises(RefusedError, match="status in started, done, failed"):
-        store.end_attempts([("e", "perhaps", "")], "run")
-    assert statuses(store) == [("e", 1, "started")]
-
-
-# Prune, compact
-
-
-def test_prune_spares_current_versions_and_those_of_experiments(store: Store) -> None:
-    old, used, current = (ingest(store, bars("A", close=c)).data_version_id for c in (10, 11, 12))
-    june = ingest(store, bars("A", close=10), month="2024-06").data_version_id
-    store.begin_attempts([experiment("e", version=used)], "run")
-    before = store.versions(), store.experiments()
-    assert store.prune() == [old]
-    assert store.refusals(RAW_PRICES, [old]) == {}
-    assert store.prune(dry_run=False) == [old]
-    assert list(store.refusals(RAW_PRICES, [old, used, current, june])) == [old]
-    with store.read() as con:
-        for table in ("raw_prices", "coverage"):
-            held = con.sql(f"SELECT DISTINCT data_version_id FROM {table} ORDER BY 1").fetchall()
-            assert [id_ for (id_,) in held] == sorted([used, current, june])
-    assert (store.versions(), store.experiments()) == before
-    assert store.prune(dry_run=False) == []
-    assert ingest(store, bars("A", close=10)).data_version_id == old
-    assert store.load(RAW_PRICES, [old]).num_rows == 3
-
-
-def test_compacting_frees_space_and_keeps_everything(store: Store) -> None:
-    many = scores("a", n_days=20_000)
-    for value in (1.0, 2.0, 3.0):
-        store.write_partitions(SCORES, changed(many, 0, score=value), {A: "one"})
-    version = ingest(store, bars("A"))
-    before, size = store.load(SCORES, [A]), store.path.stat().st_size
-    assert store.compact() == size - store.path.stat().st_size > 0
-    assert store.load(SCORES, [A]) == before
-    assert store.versions() == [version]
-    names = {path.name for path in store.path.parent.iterdir()}
-    assert names == {"x.duckdb", "x.duckdb.lock", "x.duckdb.queue"}
-    store.write_partitions(SCORES, scores("a"), {A: "two"})
-
-
 # The file
 
 
@@ -543,7 +289,7 @@ def test_a_result_that_was_kept_open_stops_a_writer_with_an_error(store: Store) 
     store.write_partitions(SCORES, scores("a", n_days=9_000), {A: "one"})
     with store.read() as con:
         reader = con.sql("SELECT * FROM scores").to_arrow_reader(10)
-    with pytest.raises(FactorLabError, match="already attached"):
+    with pytest.raises(StoreBusyError, match="a result that this process kept open"):
         store.write_partitions(SCORES, scores("a"), {A: "two"})
     del reader
     store.write_partitions(SCORES, scores("a"), {A: "two"})
@@ -599,12 +345,7 @@ def test_a_program_without_the_lock_is_named(store: Store) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(StoreBusyError, match=f"does not ask for.*PID {other.pid}.*close it"):
+        with pytest.raises(StoreBusyError, match=f"does not hold.*PID {other.pid}.*close it"):
             store.load(SCORES, [A])
         other.communicate()
     assert store.load(SCORES, [A]) == scores("a")
-
-
-def test_backtests_demand_their_two_checks() -> None:
-    """What a gate demands is the schema's to say; the store only obeys."""
-    assert BACKTEST_RETURNS.checks == ("schema", "identities", "no_lookahead")

@@ -111,7 +111,7 @@ changes = st.lists(
 
 
 @given(st.lists(changes, min_size=1, max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_both_judges_agree_on_any_rows(rows: list[dict[str, Any]]) -> None:
     given_rows = [good_row(BARS) | row for row in rows]
     given_table = pa.Table.from_pylist(given_rows, schema=arrow_schema(BARS))
