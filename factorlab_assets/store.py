@@ -96,8 +96,6 @@ class Store:
                 where=self.path,
                 do="end the outer block first",
             )
-        with engine.explained(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = database_lock(self.path, exclusive=exclusive, timeout_s=self.lock_timeout_s)
         with lock, engine.explained(self.path):
             if not self.path.exists():

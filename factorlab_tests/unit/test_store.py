@@ -228,6 +228,16 @@ def test_until_the_first_write_everything_reads_as_empty(store: Store) -> None:
     assert list(store.path.parent.iterdir()) == []
 
 
+def test_a_place_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file" / "x.duckdb")
+    with pytest.raises(FactorLabError, match="cannot be locked"):
+        store.write_partitions(SCORES, scores("a"), {A: "one"})
+    fresh = Store(tmp_path / "new" / "folder" / "x.duckdb")
+    fresh.write_partitions(SCORES, scores("a"), {A: "one"})
+    assert fresh.load(SCORES, [A]) == scores("a")
+
+
 def test_reading_inside_a_block_sees_what_it_did(store: Store) -> None:
     with store.write() as con:
         con.begin()
