@@ -171,7 +171,8 @@ def ui(
 
     settings = _settings(demo)
     launch.init_home(settings)
-    environment = dict(os.environ)
+    # `dagster dev` is what workspace.yaml works with; its hint at another command is no news.
+    environment = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"} | os.environ
     if demo:
         environment |= {
             "FACTORLAB_DATA_DIR": str(settings.path(settings.data_dir)),
