@@ -333,10 +333,7 @@ _SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
     "cost_drag_ann": ("cost", "{:.2%}".format),
     "t_excess_equal_vol": ("t(ex)", _RATIO),
 }
-_LEGEND = (
-    "monthly, net of costs; turn and cost per year; t(ex): excess over the benchmark at equal "
-    "volatility"
-)
+_LEGEND = "monthly, net; turn and cost per year; t(ex): over the benchmark at equal volatility"
 
 
 def _show_metrics(settings: Settings, month: str, names: list[str]) -> None:
