@@ -65,7 +65,7 @@ def test_what_a_machine_runs_is_executable_and_parses() -> None:
 def test_a_fresh_clone_shows_the_demo_from_an_empty_home(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.settle(project_files())
-    done = reader.run("make demo VENV=.venv && ls data/demo", timeout_s=900)
+    done = reader.run('make demo VENV=.venv && ls "$FACTORLAB_DATA_DIR/demo"', timeout_s=900)
     assert done.returncode == 0, done.stdout + done.stderr
     for path in (PROJECT_ROOT / "data" / "strategies").glob("*.yaml"):
         assert path.stem in done.stdout
