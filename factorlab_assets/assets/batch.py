@@ -188,8 +188,12 @@ class Run:
         experiments = {cell.key: cell.experiment_id for cell in cells}
         self.store.begin_attempts([_experiment(cell) for cell in cells], self.run_id)
         month = self._gated(cells, experiments)
-        rows = compute(month)
         failed = month.dropped
+        if not month.cells:
+            self._close(experiments, {}, failed)
+            dropped |= failed
+            return {}
+        rows = compute(month)
         good = {key: id_ for key, id_ in experiments.items() if key not in failed}
         written = self.store.write_partitions(
             self.table, _with_month(rows, month.version.month), good, month.verdicts
@@ -224,7 +228,7 @@ class Run:
             keys = {cell.key: cell.experiment_id for cell in good}
             loaded = {
                 name: self.store.load(schemas.TABLES[name], list(keys), fingerprints=keys)
-                for name in (self.inputs if keys else ())
+                for name in (self.inputs if good else ())
             }
         inputs = {name: by_strategy(rows) for name, rows in loaded.items()}
         empty = {name: rows.slice(0, 0) for name, rows in loaded.items()}

@@ -165,13 +165,14 @@ def test_a_cell_of_a_month_without_prices_fails_saying_so(project: Project) -> N
     assert rows == []
 
 
-def test_inputs_of_another_experiment_are_refused(project: Project) -> None:
+@pytest.mark.parametrize("table", ["metrics", "daily_returns"])
+def test_inputs_of_another_experiment_are_refused(project: Project, table: str) -> None:
     assert failure(project.market()) == ""
     assert failure(project.cell("trend_12m")) == ""
     path = project.settings.strategies_path / "trend_12m.yaml"
     path.write_text(path.read_text().replace("lookback: 12", "lookback: 11"))
-    result = project.cell("trend_12m", asset_selection=[dg.AssetKey("metrics")])
+    result = project.cell("trend_12m", asset_selection=[dg.AssetKey(table)])
     assert not result.success
     last = project.store.experiments().to_pylist()[-1]
     assert last["status"] == "failed"
-    assert "metrics" in last["detail"]
+    assert table in last["detail"]
