@@ -68,8 +68,14 @@ def read_distributions(
         notes.append(f"distributions of {len(strangers)} tickers without bars left out: {some}")
     used = used[known & (used["ex_date"] <= pd.Timestamp(through))]
     used = used.groupby(["ticker", "ex_date"])[["amount"]].sum().reset_index()
+    used["split"] = 1.0
     schema = pa.schema(
-        [("ticker", pa.string()), ("ex_date", pa.date32()), ("amount", pa.float64())]
+        [
+            ("ticker", pa.string()),
+            ("ex_date", pa.date32()),
+            ("amount", pa.float64()),
+            ("split", pa.float64()),
+        ]
     )
     used["ex_date"] = used["ex_date"].dt.date
     return pa.Table.from_pandas(used, schema=schema, preserve_index=False), notes

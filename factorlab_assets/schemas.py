@@ -250,12 +250,16 @@ REJECTED_ROWS = _table(
 )
 DISTRIBUTIONS = _table(
     "distributions",
-    "Cash distributions given by the user with a data version.",
+    "Cash distributions and splits given by the user with a data version.",
     "version",
     ("data_version_id", "ticker", "ex_date"),
     _VERSION
     | _TICKER
-    | {"ex_date": date("ex-date"), "amount": number("cash paid", "per share", gt=0)},
+    | {
+        "ex_date": date("ex-date"),
+        "amount": number("cash paid; 0 says that nothing was", "per split-adjusted share", ge=0),
+        "split": number("new shares per old one, 1 without a split", "ratio", gt=0),
+    },
     may_be_empty=True,
 )
 DATA_VERSIONS = _table(
@@ -278,9 +282,133 @@ DATA_VERSIONS = _table(
         "content_hash": text("hash of the canonical content"),
     },
 )
+SUSPECT_KINDS = (
+    "missing",
+    "missing_market",
+    "stale",
+    "spike",
+    "decimal",
+    "ohlc",
+    "volume",
+    "split",
+    "outlier",
+    "peers",
+)
+"""What may be wrong with a bar; `core/suspects.py` says how each is found."""
+ACTIONS = ("keep", "drop", "replace", "rescale")
+"""What is done about it: nothing, no price, the second source's, all later prices by a ratio."""
+SUSPECT_PRICES = _table(
+    "suspect_prices",
+    "Bars that are probably wrong, why, since when that could be known, and what was done.",
+    "month",
+    ("month", "ticker", "date", "kind"),
+    _VERSION
+    | _TICKER
+    | {
+        "date": date("the suspect bar, or the first session of a gap or run"),
+        "kind": one_of("what is wrong", *SUSPECT_KINDS),
+        "severity": one_of("how much it matters to a return", "info", "warning", "error"),
+        "value": number("what the source says", "kind's unit", null=True),
+        "expected": number("what the rule expects instead", "kind's unit", null=True),
+        "evidence": text("the figures that speak for it"),
+        "known_at": date("first session at whose close all of the evidence was there"),
+        "action": one_of("what the rule file says", *ACTIONS),
+        "old_close": number("close before the action", "per share", gt=0, null=True),
+        "new_close": number("close after it; null = no price", "per share", gt=0, null=True),
+        "reason": text("why that action"),
+    },
+    may_be_empty=True,
+)
+DISTRIBUTION_STATUS = _table(
+    "distribution_status",
+    "Which of the user's distributions the closes already carry, and which they lack.",
+    "month",
+    ("month", "ticker", "ex_date"),
+    _VERSION
+    | _TICKER
+    | {
+        "ex_date": date("ex-date"),
+        "amount": number("cash paid", "per split-adjusted share", gt=0),
+        "status": one_of("in the closes", "carried", "early", "missing", "unknown"),
+        "applied_on": date("bar at which the closes carry it", null=True),
+        "evidence": text("the figures that speak for it"),
+        "known_at": date("when the evidence was complete"),
+    },
+    may_be_empty=True,
+)
+BASES = ("price_only", "adjusted", "mixed", "unknown", "synthetic")
+PRICE_BASIS = _table(
+    "price_basis",
+    "What a return of each ticker's closes means, from date to date.",
+    "month",
+    ("month", "ticker", "first_date"),
+    _VERSION
+    | _TICKER
+    | {
+        "first_date": date("first bar of the stretch"),
+        "last_date": date("its last bar"),
+        "basis": one_of("dividends in the closes: none, all, some, cannot be told", *BASES),
+        "is_total_return_known": flag("total returns can be had: closes and distributions suffice"),
+        "evidence": text("the figures that speak for it"),
+        "known_at": date("when the evidence was complete"),
+    },
+)
+ADJUSTED_PRICES = _table(
+    "adjusted_prices",
+    "Daily prices that research reads: repaired, and their growth to total returns.",
+    "month",
+    ("month", "ticker", "date"),
+    _VERSION
+    | _TICKER
+    | {
+        "date": date("trading day"),
+        "open": number("first price, repaired", "per share", gt=0, null=True),
+        "close": number("last price, repaired; null = dropped", "per share", gt=0, null=True),
+        "seen": number("close as known on its own day", "per share", gt=0, null=True),
+        "growth": number("total-return price over close; 1 before any distribution", gt=0),
+    },
+)
+RECONCILIATION = _table(
+    "reconciliation",
+    "Days on which the second source says another return, and which of the two is odd.",
+    "month",
+    ("month", "ticker", "date"),
+    _VERSION
+    | _TICKER
+    | {
+        "date": date("trading day"),
+        "second_version_id": matching("the other snapshot", VERSION_PATTERN),
+        "ret": number("return here", "decimal per day", null=True),
+        "second_ret": number("return there", "decimal per day", null=True),
+        "difference": number("here less there", "decimal per day", null=True),
+        "kind": text("what kind of difference: price, distribution, split, missing bar, …"),
+        "odd": one_of("which one is odd", "here", "there", "both", "unclear"),
+        "evidence": text("the figures that speak for it"),
+    },
+    may_be_empty=True,
+)
+REVISIONS = _table(
+    "revisions",
+    "What this month's data version changed in the history that an earlier one had told.",
+    "month",
+    ("month", "ticker", "first_date", "kind"),
+    _VERSION
+    | _TICKER
+    | {
+        "first_date": date("first changed bar"),
+        "last_date": date("last changed bar"),
+        "kind": one_of("likely cause", "distribution", "split", "repair", "error", "listing"),
+        "earlier_version_id": matching("the snapshot compared with", VERSION_PATTERN),
+        "n_cells": count("changed bars"),
+        "size": number("largest relative change of a close", "decimal", null=True),
+        "size_ret": number("largest change of a daily return", "decimal", null=True),
+        "evidence": text("the figures that speak for it"),
+    },
+    may_be_empty=True,
+)
 PRICE_QUALITY = _table(
     "price_quality",
-    "Per ticker: coverage, gaps and rows kept out.",
+    "Per ticker: coverage, gaps, rows kept out, suspect bars and price basis.",
     "month",
     ("month", "ticker"),
     _VERSION
@@ -294,7 +422,10 @@ PRICE_QUALITY = _table(
         "n_missing_sessions": count("exchange sessions without a bar", "sessions"),
         "longest_gap": count("longest run of missing sessions", "sessions"),
         "sessions_stale": count("sessions from last bar to the month's end", "sessions", null=True),
-        "price_basis": one_of("what a return of it means", "close", "total_return", "synthetic"),
+        "n_suspect": count("suspect bars"),
+        "suspects": text("suspect bars by kind"),
+        "price_basis": text("what a return of its closes means: the stretches of price_basis"),
+        "is_total_return_known": flag("total returns can be had for all of its bars"),
         "reasons": text("reasons of rejected rows, with counts and a sample"),
     },
 )

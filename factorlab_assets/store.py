@@ -28,7 +28,7 @@ from factorlab_assets.store_versions import Version
 
 __all__ = ["Experiment", "PartitionRecord", "Store", "Verdict", "Version", "Written"]
 
-FORMAT = 1
+FORMAT = 2
 """Of the database's tables. A database of a higher one was made by a newer FactorLab."""
 
 
@@ -134,13 +134,17 @@ class Store:
                 got="no format in a table meta",
                 do="set FACTORLAB_DATABASE to another file",
             )
-        if found > FORMAT:
+        if found != FORMAT:
+            newer = found > FORMAT
             raise FactorLabError(
-                "the database is of a newer format than this FactorLab knows",
+                f"the database is of a {'newer' if newer else 'older'} format than this FactorLab's",
                 where=self.path,
                 got=f"format {found}",
                 expected=f"format {FORMAT}",
-                do="update FactorLab, or use another database",
+                do="update FactorLab, or use another database"
+                if newer
+                else "ingest into a new database (FACTORLAB_DATABASE), or check out the FactorLab "
+                "that wrote this one; it is left as it is",
             )
 
     @contextmanager

@@ -32,7 +32,8 @@ reasons AS (
 )
 SELECT coverage.ticker, status, n_rows, n_rejected, first_date, last_date,
        coalesce(n_missing_sessions, 0) AS n_missing_sessions,
-       coalesce(longest_gap, 0) AS longest_gap, sessions_stale, coalesce(said, '') AS reasons
+       coalesce(longest_gap, 0) AS longest_gap, sessions_stale, 0::BIGINT AS n_suspect, '' AS suspects,
+       false AS is_total_return_known, coalesce(said, '') AS reasons
 FROM {coverage} AS coverage LEFT JOIN gaps USING (ticker) LEFT JOIN reasons USING (ticker)
 ORDER BY coverage.ticker
 """
