@@ -14,7 +14,7 @@ from pathlib import Path
 from factorlab_assets.settings import PROJECT_ROOT
 
 PACKAGE = Path(__file__).resolve().parent
-NUMERICAL_LIBRARIES = ("duckdb", "exchange-calendars", "numpy", "pandas", "pyarrow")
+NUMERICAL_LIBRARIES = ("duckdb", "numpy", "pandas", "pyarrow")
 """Locked libraries whose version can move a number."""
 
 

@@ -1,19 +1,19 @@
 """The exchange calendar (XNYS): which days are sessions, and where months begin and end.
 
-Belongs here: dates. Does not: prices, or what is traded on them. The calendar is the
-`exchange_calendars` package's, from 1928 to 2049 whatever today is, so that no clock leaks into a
-result; a day outside that range is an error, never a guessed weekday.
+Belongs here: dates. Does not: prices, or what is traded on them. The calendar is the table `xnys`,
+from 1928 to 2049 whatever today is, so that no clock leaks into a result; a day outside that range
+is an error, never a guessed weekday.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import warnings
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
+from factorlab_assets.core.xnys import CLOSED
 from factorlab_assets.errors import FactorLabError
 
 Dates = npt.NDArray[np.datetime64]
@@ -95,14 +95,10 @@ def is_first_session(day: dt.date) -> bool:
 
 @cache
 def _every_session() -> Dates:
-    # Imported at first use: it costs a fifth of a second that listings and errors do not need.
-    from exchange_calendars import get_calendar
-
-    with warnings.catch_warnings():
-        # exchange_calendars 4.13 uses what pandas 3.1 deprecates; nothing a user can act on.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        calendar = get_calendar("XNYS", start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
-    every: Dates = np.asarray(calendar.sessions, dtype="datetime64[D]")
+    days = np.arange(np.datetime64(FIRST_DAY), np.datetime64(LAST_DAY) + 1)
+    lines = [line.split() for line in CLOSED.strip().splitlines()]
+    closed = [f"{year}-{day[:2]}-{day[2:]}" for year, *those in lines for day in those]
+    every: Dates = days[np.is_busday(days, holidays=np.array(closed, dtype="datetime64[D]"))]
     every.setflags(write=False)
     return every
 

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import warnings
 from pathlib import Path
 
+import exchange_calendars
 import numpy as np
 import pytest
 
 from factorlab_assets.core import calendar
+from factorlab_assets.core.xnys import CLOSED
 from factorlab_assets.errors import FactorLabError
+
+
+def test_the_table_of_closed_days_is_that_of_exchange_calendars() -> None:
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 uses what pandas 3.1 deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        bounds = {"start": str(calendar.FIRST_DAY), "end": str(calendar.LAST_DAY)}
+        known = exchange_calendars.get_calendar("XNYS", **bounds).sessions
+    days = np.arange(np.datetime64(calendar.FIRST_DAY), np.datetime64(calendar.LAST_DAY) + 1)
+    sessions = np.isin(days, known.to_numpy().astype("datetime64[D]"))
+    assert not sessions[~np.is_busday(days)].any()
+    closed = days[np.is_busday(days) & ~sessions].astype(str).tolist()
+    lines = [line.split() for line in CLOSED.strip().splitlines()]
+    listed = [f"{year}-{day[:2]}-{day[2:]}" for year, *those in lines for day in those]
+    assert listed == closed
+    assert calendar.sessions(calendar.FIRST_DAY, calendar.LAST_DAY).tolist() == (
+        days[sessions].tolist()
+    )
 
 
 def test_a_month_ends_on_its_last_session_not_on_its_last_weekday() -> None:
