@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from factorlab_assets import engine, validation
+from factorlab_assets import engine
 from factorlab_assets.errors import FactorLabError, RefusedError, StoreBusyError
 from factorlab_assets.schemas import (
     DATA_VERSIONS,
@@ -99,11 +99,7 @@ def test_a_bad_partition_is_refused_and_its_neighbours_are_not(store: Store) -> 
     assert store.verdicts(SCORES, A, store.partitions(SCORES)[0].content_hash)[0].passed
 
 
-@pytest.mark.parametrize("limit", [10**6, 0])
-def test_a_key_that_comes_twice_is_refused_at_any_size(
-    store: Store, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(validation, "PANDERA_ROWS", limit)
+def test_a_key_that_comes_twice_is_refused(store: Store) -> None:
     twice = pa.concat_tables([scores("a"), scores("a", value=3.0, n_days=1)])
     written = store.write_partitions(SCORES, twice, {A: "one"})
     assert written[A].verdicts[0].detail["faults"][0]["rule"] == "is unique"
