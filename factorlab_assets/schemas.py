@@ -262,14 +262,17 @@ DISTRIBUTIONS = _table(
     },
     may_be_empty=True,
 )
+ROLES = ("primary", "second")
+"""What a month uses a data version for: its prices, or another source to hold them against."""
 DATA_VERSIONS = _table(
     "data_versions",
-    "Ledger: which snapshot each month points at; a month's row with the highest seq is current.",
+    "Ledger: which snapshots each month points at; of a month and role the highest seq is current.",
     "ledger",
     ("seq",),
     {"seq": count("order of recording", "number")}
     | _VERSION
     | {
+        "role": one_of("the month's prices, or a second source to hold them against", *ROLES),
         "source": text("where the bars came from"),
         "observed_at": timestamp("when the source was observed"),
         "is_backfilled": flag("cut out of a later file: knows later restatements and survivors"),

@@ -254,27 +254,31 @@ class Store:
         distributions: pa.Table | None,
         observed_at: dt.datetime,
         is_survivors: bool,
+        role: str = "primary",
         replace_source: bool = False,
         verdicts: Sequence[Verdict] = (),
     ) -> Version:
-        """Store what a source gave for a month, and point the month at it.
+        """Store what a source gave for a month, and point the month at it in that role.
 
         The same content as before is the same version: no new rows, no new ledger row.
 
         Parameters
         ----------
         fetched : its prices may be the path of a Parquet file of `PRICE_SCHEMA` instead of a table.
-        distributions : ticker, ex_date, amount; None where returns are of closes alone.
+        distributions : ticker, ex_date, amount, split; None where returns are of closes alone.
         observed_at : when the source was observed, UTC.
+        role : "primary", the month's prices; "second", a source to hold them against.
         verdicts : of the other blocking checks of raw_prices; their partition is filled in.
 
         Raises
         ------
-        RefusedError : the rows break the schema, reach beyond the month, or the month's current
-            version has another source and `replace_source` is off; nothing was changed.
+        RefusedError : the rows break the schema or reach beyond the month; the month's current
+            version of that role has another source and `replace_source` is off; a second version
+            is the same content as the primary one. Nothing was changed.
         """
         last = fetched.last_available
         observed = {
+            "role": role,
             "source": source,
             "observed_at": observed_at,
             "is_backfilled": last is not None and f"{last:%Y-%m}" > month,
@@ -293,9 +297,17 @@ class Store:
             return store_versions.versions(con)
 
     def current_version(self, month: str) -> Version | None:
-        """The version that a month points at; None where nothing was ingested."""
-        of_month = [version for version in self.versions() if version.month == month]
-        return of_month[-1] if of_month else None
+        """The version of a month's prices; None where nothing was ingested."""
+        return store_versions.current_of(self.versions(), month, "primary")
+
+    def second_version(self, month: str) -> Version | None:
+        """The version to hold a month's prices against; None where there is none but themselves."""
+        ledger = self.versions()
+        primary, second = (
+            store_versions.current_of(ledger, month, role) for role in ("primary", "second")
+        )
+        is_same = primary and second and primary.data_version_id == second.data_version_id
+        return None if is_same else second
 
     def version(self, data_version_id: str) -> Version:
         """The ledger's last row of a data version.

@@ -40,11 +40,12 @@ _KEY = ("month", "data_version_id")
 
 @dataclass(frozen=True)
 class Version:
-    """A row of `data_versions`: one snapshot that a month points, or pointed, at."""
+    """A row of `data_versions`: one snapshot that a month points, or pointed, at in that role."""
 
     seq: int
     month: str
     data_version_id: str
+    role: str
     source: str
     observed_at: dt.datetime
     is_backfilled: bool
@@ -170,23 +171,26 @@ def add(
 ) -> Version:
     """Store a snapshot that is not stored yet, and point its month at it.
 
-    `observed` holds the ledger's columns that are not the content's: source, price_basis, ….
+    `observed` holds the ledger's columns that are not the content's: role, source, price_basis, ….
 
     Raises
     ------
-    RefusedError : the month's current version has another source, and `replace_source` is off.
+    RefusedError : the month's current version of that role has another source, and
+        `replace_source` is off; or a second version is the month's primary one.
     """
-    before = [version for version in versions(con) if version.month == new.month]
-    current = before[-1] if before else None
-    if current and current.source != observed["source"] and not replace_source:
-        raise RefusedError(
-            "the month's current data came from another source",
-            where=f"month {new.month}, version {current.data_version_id}",
-            got=observed["source"],
-            expected=current.source,
-            do="keep sources apart in databases of their own, or say --replace-source",
-        )
     id_ = new.data_version_id
+    ledger = versions(con)
+    current = current_of(ledger, new.month, observed["role"])
+    if current and current.source != observed["source"] and not replace_source:
+        raise another_source(current, observed["source"])
+    primary = current_of(ledger, new.month, "primary")
+    if observed["role"] == "second" and primary and primary.data_version_id == id_:
+        raise RefusedError(
+            "the month's prices cannot be held against themselves",
+            where=f"month {new.month}",
+            got=f"a second source with the content of the primary one, {id_}",
+            expected="prices of another source, or of another archive of the same one",
+        )
     judged_prices = [Verdict(id_, v.check, v.passed, v.detail) for v in verdicts]
     held = con.execute(
         "SELECT count(*) FROM partitions WHERE table_name = 'raw_prices' AND partition = ?", [id_]
@@ -226,19 +230,37 @@ def _next_seq(con: duckdb.DuckDBPyConnection) -> int:
 
 
 def versions(con: duckdb.DuckDBPyConnection) -> list[Version]:
-    """The ledger in order of recording; a month's last row is its current version."""
+    """The ledger in order of recording; of a month and role the last row is current."""
     columns = ", ".join(schemas.DATA_VERSIONS.columns)
     rows = con.execute(f"SELECT {columns} FROM data_versions ORDER BY seq").fetchall()
     names = list(schemas.DATA_VERSIONS.columns)
     return [Version(**dict(zip(names, row, strict=True))) for row in rows]
 
 
+def current_of(ledger: Sequence[Version], month: str, role: str) -> Version | None:
+    """The version that a month points at in a role; None where there is none."""
+    found = [version for version in ledger if (version.month, version.role) == (month, role)]
+    return found[-1] if found else None
+
+
+def another_source(current: Version, source: str) -> RefusedError:
+    """The refusal to let `source` take over from the current version of a month and role."""
+    return RefusedError(
+        f"the month's {current.role} data came from another source",
+        where=f"month {current.month}, version {current.data_version_id}",
+        got=source,
+        expected=current.source,
+        do="use another data folder (FACTORLAB_DATA_DIR), or say --replace-source; the old version "
+        "is kept either way",
+    )
+
+
 def unused(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Stored versions that no month points at and no experiment refers to."""
+    """Stored versions that no month points at in any role and no experiment refers to."""
     rows = con.execute(
         """SELECT partition FROM partitions WHERE table_name = 'raw_prices'
         AND partition NOT IN (
-            SELECT arg_max(data_version_id, seq) FROM data_versions GROUP BY month)
+            SELECT arg_max(data_version_id, seq) FROM data_versions GROUP BY month, role)
         AND partition NOT IN (SELECT data_version_id FROM experiments)
         ORDER BY partition"""
     ).fetchall()

@@ -55,6 +55,12 @@ def bars(*tickers: str, close: float = 10.0) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=PRICE_SCHEMA)
 
 
+def paid(amount: float = 0.5, split: float = 1.0, month: int = 5) -> pa.Table:
+    """One distribution of ticker A on the 30th of a month of 2024."""
+    said = {"ticker": ["A"], "ex_date": [dt.date(2024, month, 30)]}
+    return pa.table(said | {"amount": [amount], "split": [split]})
+
+
 def ingest(
     store: Store,
     prices: pa.Table | Path,
@@ -63,6 +69,7 @@ def ingest(
     source: str = "stooq-files",
     distributions: pa.Table | None = None,
     last_available: dt.date | None = None,
+    role: str = "primary",
     replace_source: bool = False,
     verdicts: Sequence[Verdict] = (
         Verdict("", "coverage", True),
@@ -78,6 +85,7 @@ def ingest(
         distributions=distributions,
         observed_at=dt.datetime(2024, 6, 1),
         is_survivors=False,
+        role=role,
         replace_source=replace_source,
         verdicts=verdicts,
     )

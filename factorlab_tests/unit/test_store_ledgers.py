@@ -28,6 +28,7 @@ from factorlab_tests.store_samples import (
     changed,
     experiment,
     ingest,
+    paid,
     scores,
 )
 
@@ -89,13 +90,14 @@ def test_changed_content_is_a_new_version_beside_the_old(store: Store) -> None:
 
 
 def test_distributions_belong_to_the_content(store: Store) -> None:
-    paid = pa.table({"ticker": ["A"], "ex_date": [dt.date(2024, 5, 30)], "amount": [0.5]})
-    without, with_ = ingest(store, bars("A")), ingest(store, bars("A"), distributions=paid)
-    assert without.data_version_id != with_.data_version_id
+    given = [None, paid(0.5), paid(0.6), paid(0.5, split=2.0)]
+    ids = [ingest(store, bars("A"), distributions=rows).data_version_id for rows in given]
+    assert len(set(ids)) == len(ids)
     with store.read() as con:
-        stored = con.sql("SELECT data_version_id, ticker, ex_date, amount FROM distributions")
-        expected = [(with_.data_version_id, "A", dt.date(2024, 5, 30), 0.5)]
-        assert stored.fetchall() == expected
+        columns = "data_version_id, ticker, ex_date, amount, split"
+        stored = con.sql(f"SELECT {columns} FROM distributions ORDER BY split, amount").fetchall()
+    figures = [(ids[1], 0.5, 1.0), (ids[2], 0.6, 1.0), (ids[3], 0.5, 2.0)]
+    assert stored == [(id_, "A", dt.date(2024, 5, 30), *row) for id_, *row in figures]
 
 
 def test_the_same_bars_of_another_month_are_another_version(store: Store) -> None:
@@ -124,6 +126,48 @@ def test_a_months_source_changes_only_when_told_to(store: Store) -> None:
     assert store.current_version(MONTH) == told
 
 
+def test_a_second_source_stands_beside_the_months_prices(store: Store) -> None:
+    assert store.second_version(MONTH) is None
+    primary = ingest(store, bars("A"))
+    second = ingest(store, bars("A", close=20.0), role="second", source="alphavantage")
+    assert (primary.role, second.role) == ("primary", "second")
+    assert (store.current_version(MONTH), store.second_version(MONTH)) == (primary, second)
+    newer = ingest(store, bars("A", close=11.0))
+    assert (store.current_version(MONTH), store.second_version(MONTH)) == (newer, second)
+    assert store.second_version("2024-04") is None
+    assert store.prune() == [primary.data_version_id]
+
+
+def test_each_role_keeps_to_its_own_source(store: Store) -> None:
+    ingest(store, bars("A"), source="stooq-files")
+    ingest(store, bars("A", close=20.0), role="second", source="alphavantage")
+    ingest(store, bars("A", close=21.0), role="second", source="alphavantage")
+    with pytest.raises(RefusedError, match=r"second data came from another.*Expected: alphav"):
+        ingest(store, bars("A", close=22.0), role="second", source="stooq-files")
+    with pytest.raises(RefusedError, match=r"primary data came from another.*Expected: stooq"):
+        ingest(store, bars("A", close=22.0), source="alphavantage")
+    told = ingest(
+        store, bars("A", close=9.0), role="second", source="synthetic", replace_source=True
+    )
+    assert store.second_version(MONTH) == told
+
+
+def test_prices_are_no_second_source_to_themselves(store: Store) -> None:
+    ingest(store, bars("A"))
+    with pytest.raises(RefusedError, match="held against themselves"):
+        ingest(store, bars("A"), role="second")
+    second = ingest(store, bars("A", close=20.0), role="second")
+    assert store.second_version(MONTH) == second
+    ingest(store, bars("A", close=20.0))
+    assert store.second_version(MONTH) is None
+
+
+def test_no_version_has_a_third_role(store: Store) -> None:
+    with pytest.raises(RefusedError, match="role in primary, second"):
+        ingest(store, bars("A"), role="third")
+    assert store.versions() == []
+
+
 @pytest.mark.parametrize(
     ("prices", "told"),
     [
@@ -146,9 +190,8 @@ def test_bars_that_break_a_rule_are_not_stored(store: Store, prices: pa.Table, t
 
 
 def test_a_distribution_after_the_months_end_is_refused(store: Store) -> None:
-    paid = pa.table({"ticker": ["A"], "ex_date": [dt.date(2024, 6, 3)], "amount": [0.5]})
     with pytest.raises(RefusedError, match=r"after the month's end.*distributions.*ex_date"):
-        ingest(store, bars("A"), distributions=paid)
+        ingest(store, bars("A"), distributions=paid(month=6))
 
 
 def test_bars_without_their_verdicts_are_not_loaded(store: Store) -> None:
