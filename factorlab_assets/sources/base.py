@@ -67,6 +67,45 @@ class Fetched:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What one requested ticker yielded; `last` is its last date before cutting, if known."""
+
+    coverage: Coverage
+    bars: pa.Table | None = None
+    rejections: Sequence[Rejection] = ()
+    last: dt.date | None = None
+
+
+def coverage_of(
+    ticker: str, bars: pa.Table, rejections: Sequence[Rejection], through: dt.date
+) -> Coverage:
+    """The record of a ticker whose rows could be read: bars by date, and what was kept out."""
+    dates = bars.column("date")
+    n_rejected = sum(rejection.n_rows for rejection in rejections)
+    if len(dates):
+        return Coverage(ticker, "ok", len(dates), n_rejected, dates[0].as_py(), dates[-1].as_py())
+    if rejections:
+        return Coverage(
+            ticker, "unreadable", n_rejected=n_rejected, detail="every row was kept out"
+        )
+    return Coverage(ticker, "no_data", detail=f"no bar up to {through}")
+
+
+def gathered(
+    answers: Sequence[Answer], last_available: dt.date | None, notes: Sequence[str]
+) -> Fetched:
+    """The answers about single tickers as the answer of the source."""
+    bars = [answer.bars for answer in answers if answer.bars is not None]
+    return Fetched(
+        pa.concat_tables([PRICE_SCHEMA.empty_table(), *bars]),
+        [answer.coverage for answer in answers],
+        [rejection for answer in answers for rejection in answer.rejections],
+        last_available,
+        notes,
+    )
+
+
 class Source(Protocol):
     """A place that prices come from."""
 

@@ -19,14 +19,13 @@ from pathlib import Path
 from urllib.parse import quote_plus, urlencode
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
 from pydantic import SecretStr
 
 from factorlab_assets.core import calendar
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.schemas import TICKER_PATTERN
 from factorlab_assets.sources import http_get, stooq_format
-from factorlab_assets.sources.base import PRICE_SCHEMA, Coverage, Fetched, Rejection
+from factorlab_assets.sources.base import Answer, Coverage, Fetched, coverage_of, gathered
 from factorlab_assets.sources.http_get import LastingError, PassingError
 
 LONGEST_WAIT_S = 60.0
@@ -121,9 +120,9 @@ class StooqHttp:
                 )
         download = _Download(self, through)
         answers = download.run(list(dict.fromkeys(tickers)))
-        bars = pa.concat_tables([PRICE_SCHEMA.empty_table(), *(a.bars for a in answers if a.bars)])
+        has_bars = any(answer.bars for answer in answers)
         lacking = [a.coverage for a in answers if a.coverage.status == "not_fetched"]
-        if lacking and not bars.num_rows:
+        if lacking and not has_bars:
             raise FactorLabError(
                 "Stooq sent no prices",
                 where=http_get.shown(self.url),
@@ -131,13 +130,8 @@ class StooqHttp:
                 expected="daily prices as CSV",
                 do=download.cure() or f"{_GO_ON}; or {_BY_HAND}",
             )
-        return Fetched(
-            bars,
-            [answer.coverage for answer in answers],
-            [rejection for answer in answers for rejection in answer.rejections],
-            self._last_session() if bars.num_rows else None,
-            _notes(download, answers, len(lacking)),
-        )
+        last = self._last_session() if has_bars else None
+        return gathered(answers, last, _notes(download, answers, len(lacking)))
 
     def finish(self, fetched: Fetched, through: dt.date) -> None:
         """Once `fetched` is stored: drop the kept answers, unless tickers are still to come."""
@@ -158,12 +152,9 @@ class StooqHttp:
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What one ticker yielded; `kept_on`: the day on which an earlier try downloaded it."""
+class _Answer(Answer):
+    """`kept_on`: the day on which an earlier try downloaded it."""
 
-    coverage: Coverage
-    bars: pa.Table | None = None
-    rejections: Sequence[Rejection] = ()
     kept_on: dt.date | None = None
 
 
@@ -335,17 +326,8 @@ def _read(ticker: str, body: bytes, through: dt.date, kept_on: dt.date | None) -
         detail = f"answered with {stooq_format.SAYINGS[kind]}{sample}"
         return _Answer(Coverage(ticker, status, detail=detail), kept_on=kept_on)
     bars, rejections = stooq_format.parse(body, ticker, through)
-    days = bars["date"]
-    n_rejected = sum(rejection.n_rows for rejection in rejections)
-    if not bars.num_rows:
-        status, detail = (
-            ("unreadable", "every row was kept out") if rejections else ("no_data", "no rows")
-        )
-        coverage = Coverage(ticker, status, n_rejected=n_rejected, detail=detail)
-    else:
-        first, last = days[0].as_py(), days[-1].as_py()
-        coverage = Coverage(ticker, "ok", bars.num_rows, n_rejected, first, last)
-    return _Answer(coverage, bars, rejections, kept_on)
+    coverage = coverage_of(ticker, bars, rejections, through)
+    return _Answer(coverage, bars, rejections, kept_on=kept_on)
 
 
 def _notes(download: _Download, answers: Sequence[_Answer], lacking: int) -> list[str]:

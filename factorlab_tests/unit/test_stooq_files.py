@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factorlab_assets.errors import FactorLabError
-from factorlab_assets.sources import stooq_files
+from factorlab_assets.sources import price_files
 from factorlab_assets.sources.base import PRICE_SCHEMA, STATUSES, Coverage, Fetched
-from factorlab_assets.sources.stooq_files import StooqFiles, latest_month, ticker_of
+from factorlab_assets.sources.price_files import ticker_of
+from factorlab_assets.sources.stooq_files import StooqFiles, latest_month
 
 MAY = dt.date(2024, 5, 31)
 SPY = "Date,Open,High,Low,Close,Volume\n2024-05-30,9,9,8,8,5\n2024-05-31,7,9,7,8,6\n"
@@ -187,7 +188,7 @@ def test_unsafe_member_names_never_reach_the_file_system(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("make", [archive, folder])
 def test_huge_member_is_refused_and_the_others_are_read(make, tmp_path: Path) -> None:
-    bomb = bytes(stooq_files.MAX_BYTES + 1)
+    bomb = bytes(price_files.MAX_BYTES + 1)
     path = make(tmp_path / "a.zip", {"bomb.us.txt": bomb, "spy.us.txt": SPY})
     found = coverage(StooqFiles(path).fetch(None, MAY))
     assert found["BOMB"].status == "unreadable"
@@ -204,7 +205,7 @@ def test_member_that_lies_about_its_size_is_not_inflated(tmp_path: Path) -> None
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (found["BOMB"].status, found["SPY"].status) == ("unreadable", "ok")
-    assert peak < 3 * stooq_files.MAX_BYTES
+    assert peak < 3 * price_files.MAX_BYTES
 
 
 def test_damaged_member_is_unreadable_and_the_others_are_read(tmp_path: Path) -> None:
