@@ -1,6 +1,7 @@
 """The `factorlab` command: set up, ingest, run, look, verify.
 
-Belongs here: arguments, tables, exit codes. Does not: anything that another program would import.
+Belongs here: arguments and exit codes. Does not: tables (`cli_tables`), or anything that another
+program would import.
 """
 
 from __future__ import annotations
@@ -17,8 +18,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from factorlab_assets.cli_tables import (
+    out,
+    plain,
+    plain_table,
+    show_metrics,
+    show_quality,
+    show_versions,
+)
 from factorlab_assets.core import factors
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.settings import Settings
@@ -29,8 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-out = Console(highlight=False)
 Month = Annotated[str, typer.Option(help="calendar month, as in 2024-05")]
+SOURCES = "synthetic, stooq-files, stooq-http or alphavantage"
+PAID = "CSV file or folder: ticker, ex_date, amount, maybe split"
 Demo = Annotated[bool, typer.Option(help="the demo's own database instead of yours")]
 
 DEMO_MONTH = "2024-05"
@@ -43,14 +52,9 @@ def main() -> None:
         app()
     except FactorLabError as error:
         Console(stderr=True, highlight=False).print(
-            f"[red]Error:[/red] {_plain(error)}", soft_wrap=True
+            f"[red]Error:[/red] {plain(error)}", soft_wrap=True
         )
         sys.exit(1)
-
-
-def _plain(text: object) -> str:
-    """Text from outside, so that rich reads no markup in it."""
-    return str(text).replace("[", r"\[")
 
 
 def _settings(demo: bool = False) -> Settings:
@@ -77,10 +81,11 @@ def init() -> None:
 @app.command()
 def ingest(
     month: Month,
-    source: Annotated[str, typer.Option(help="synthetic, stooq-files or stooq-http")] = "",
+    source: Annotated[str, typer.Option(help=SOURCES)] = "",
     path: Annotated[Path | None, typer.Option(help="archive, folder or file")] = None,
-    distributions: Annotated[Path | None, typer.Option(help="CSV: ticker, ex_date, amount")] = None,
+    distributions: Annotated[Path | None, typer.Option(help=PAID)] = None,
     universe: Annotated[str, typer.Option(help="a named universe, or all")] = "",
+    second: Annotated[bool, typer.Option("--second", help="beside the month's prices")] = False,
     replace_source: Annotated[bool, typer.Option(help="let another source take over")] = False,
 ) -> None:
     """Store one month's data version and compute its quality and monthly returns."""
@@ -93,12 +98,13 @@ def ingest(
         "path": str(path.absolute()) if path else "",
         "distributions": str(distributions.absolute()) if distributions else "",
         "universe": universe,
+        "second": second,
         "replace_source": replace_source,
     }
     with _progress(f"market {month}", MARKET_STEPS):
         launch.run_market(_definitions(settings), month, config)
-    _show_versions(settings, month)
-    _show_quality(settings, month)
+    show_versions(_store(settings), month)
+    show_quality(_store(settings), month)
 
 
 @app.command()
@@ -132,7 +138,7 @@ def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
 
     good, bad = _strategy_files(settings)
     for name, error in bad.items():
-        out.print(f"[yellow]left out {_plain(name)}:[/yellow] {_plain(error)}")
+        out.print(f"[yellow]left out {plain(name)}:[/yellow] {plain(error)}")
     if every == bool(names):
         raise FactorLabError("say --strategy NAME or --all", got="both" if every else "neither")
     for name in names:
@@ -159,7 +165,7 @@ def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
         with _progress(f"research {month}", RESEARCH_STEPS):
             launch.run_research(_definitions(settings), month, chosen)
     finally:
-        _show_metrics(settings, month, chosen)
+        show_metrics(_store(settings), month, chosen)
 
 
 @app.command()
@@ -186,7 +192,7 @@ def ui(
 @app.command()
 def versions(demo: Demo = False) -> None:
     """List every data version: source, span, basis, and which one each month points at."""
-    _show_versions(_settings(demo), None)
+    show_versions(_store(_settings(demo)), None)
 
 
 @app.command()
@@ -199,13 +205,13 @@ def strategies() -> None:
         used = [f"{f.name} {factors.window(f.name, f.params, f.lag)}" for f in said.factors]
         form = said.portfolio
         out.print(f"\n[bold]{name}[/bold]{'' if said.active else '  (not active)'}")
-        out.print(f"  [dim]{_plain(' '.join(said.description.split()))}[/dim]")
-        out.print(f"  universe   {_plain(universe)}")
-        out.print(f"  factors    {_plain('; '.join(used) or 'none')}")
+        out.print(f"  [dim]{plain(' '.join(said.description.split()))}[/dim]")
+        out.print(f"  universe   {plain(universe)}")
+        out.print(f"  factors    {plain('; '.join(used) or 'none')}")
         out.print(f"  portfolio  {form.type}, {form.weighting}, gross {form.gross:g}")
-        out.print(f"  benchmark  {_plain(said.benchmark)}")
+        out.print(f"  benchmark  {plain(said.benchmark)}")
     for name, error in bad.items():
-        out.print(f"[red]not valid[/red] {_plain(name)}: {_plain(error)}")
+        out.print(f"[red]not valid[/red] {plain(name)}: {plain(error)}")
     if bad:
         raise typer.Exit(1)
 
@@ -215,13 +221,13 @@ def list_factors() -> None:
     """List the factors: parameters, defaults, ranges, paper, timing."""
     for spec in factors.REGISTRY.values():
         defaults = factors.check(spec.name, {})
-        out.print(f"\n[bold]{spec.name}[/bold]  {_plain(spec.summary)}")
-        out.print(f"  formula  {_plain(spec.formula)}")
+        out.print(f"\n[bold]{spec.name}[/bold]  {plain(spec.summary)}")
+        out.print(f"  formula  {plain(spec.formula)}")
         for param in spec.params:
-            out.print(f"  {param.name}  {_plain(param.meaning)}: {_plain(param.described)}")
+            out.print(f"  {param.name}  {plain(param.meaning)}: {plain(param.described)}")
         window = factors.window(spec.name, defaults, spec.delay)
-        out.print(f"  timing   delay {spec.delay}, window {_plain(window)} at the defaults")
-        out.print(f"  paper    {_plain(spec.paper)}, doi:{_plain(spec.doi)}")
+        out.print(f"  timing   delay {spec.delay}, window {plain(window)} at the defaults")
+        out.print(f"  paper    {plain(spec.paper)}, doi:{plain(spec.doi)}")
 
 
 @app.command()
@@ -233,7 +239,7 @@ def verify(
     from factorlab_assets import verify as recompute
 
     found = recompute.verify(_store(_settings(demo)), experiment_id)
-    out.print(_plain(found.told))
+    out.print(plain(found.told))
     if not found.identical:
         raise typer.Exit(1)
 
@@ -241,11 +247,11 @@ def verify(
 @app.command()
 def experiments(demo: Demo = False) -> None:
     """List every attempt of every experiment, newest last."""
-    table = _table("experiment", "strategy", "data version", "code", "try", "status")
+    table = plain_table("experiment", "strategy", "data version", "code", "try", "status")
     for row in _store(_settings(demo)).experiments().to_pylist():
         cells = [row["experiment_id"], row["strategy"], row["data_version_id"]]
         cells += [row["code_version"][:6], row["attempt"], row["status"]]
-        table.add_row(*map(_plain, cells))
+        table.add_row(*map(plain, cells))
     out.print(table)
 
 
@@ -275,94 +281,6 @@ def _strategy_files(settings: Settings) -> tuple[dict[str, Any], dict[str, Facto
     from factorlab_assets import strategy
 
     return strategy.load_strategies(settings.strategies_path, factors.complete)
-
-
-def _table(*columns: str, numbers: int = 0, folded: int = 0) -> Table:
-    """A plain table, 80 wide: the first column is never folded, nor the others but `folded` many.
-
-    The last `numbers` columns are aligned right.
-    """
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    for i, column in enumerate(columns):
-        right = i >= len(columns) - numbers
-        may_fold = 0 < i <= folded
-        table.add_column(column, justify="right" if right else "left", no_wrap=not may_fold)
-    return table
-
-
-def _show_versions(settings: Settings, month: str | None) -> None:
-    store = _store(settings)
-    columns = ("data version", "source", "notes", "from", "to", "names", "rows")
-    table = _table(*columns, numbers=4, folded=2)
-    for version in store.versions():
-        if month not in (None, version.month):
-            continue
-        notes = ["backfilled"] * version.is_backfilled + ["survivors"] * version.is_survivors
-        current = store.current_version(version.month)
-        notes += ["current"] * (current is not None and current.seq == version.seq)
-        source = ", ".join(dict.fromkeys([version.source, version.price_basis]))
-        span = [f"{version.first_date:%Y-%m}", version.last_date]
-        cells = [version.data_version_id, source, ", ".join(notes), *span]
-        table.add_row(*map(_plain, [*cells, version.n_tickers, version.n_rows]))
-    out.print(table)
-
-
-def _show_quality(settings: Settings, month: str) -> None:
-    """The tickers that something is to be said about, at most ten."""
-    from factorlab_assets import schemas
-
-    rows = _store(settings).load(schemas.PRICE_QUALITY, [month]).to_pylist()
-    faulty = [r for r in rows if r["status"] != "ok" or r["n_rejected"] or r["sessions_stale"]]
-    for row in faulty[:10]:
-        late = f"ends {row['sessions_stale']} sessions early" if row["sessions_stale"] else ""
-        said = [row["status"] if row["status"] != "ok" else "", late, row["reasons"]]
-        out.print(f"  {row['ticker']:<6} {_plain('; '.join(filter(None, said)))}")
-    if faulty:
-        out.print(f"{len(faulty)} of {len(rows)} tickers with faults: table price_quality has all")
-
-
-_PERCENT: Callable[[float], str] = "{:.1%}".format
-_RATIO: Callable[[float], str] = "{:.2f}".format
-_SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
-    "n_months": ("months", "{:d}".format),
-    "cagr": ("CAGR", _PERCENT),
-    "volatility_ann": ("vol", _PERCENT),
-    "sharpe": ("Sharpe", _RATIO),
-    "max_drawdown": ("max DD", _PERCENT),
-    "turnover_ann": ("turn", _RATIO),
-    "cost_drag_ann": ("cost", "{:.2%}".format),
-    "t_excess_equal_vol": ("t(ex)", _RATIO),
-}
-_LEGEND = "monthly, net; turn and cost per year; t(ex): over the benchmark at equal volatility"
-
-
-def _show_metrics(settings: Settings, month: str, names: list[str]) -> None:
-    from factorlab_assets import schemas
-
-    store = _store(settings)
-    keys = [f"{month}|{name}" for name in names]
-    refused = store.refusals(schemas.METRICS, keys)
-    good = [key for key in keys if key not in refused]
-    rows = store.load(schemas.METRICS, good).to_pylist() if good else []
-    heads = [head for head, _ in _SHOWN.values()]
-    table = _table("strategy", *heads, numbers=len(heads))
-    for row in rows:
-        if row["segment"] == "full":
-            numbers = [_number(row[name], form) for name, (_, form) in _SHOWN.items()]
-            table.add_row(row["strategy"], *numbers)
-    if rows:
-        about = [("basis", "price_basis"), ("cash", "rf_label"), ("caveats", "caveats")]
-        said = {label: {row[name] or "none" for row in rows} for label, name in about}
-        said["basis"] = {basis.replace("synthetic", "SYNTHETIC") for basis in said["basis"]}
-        out.print(f"{month}  " + "  ".join(f"{k}: {', '.join(sorted(v))}" for k, v in said.items()))
-        out.print(table)
-        out.print(f"[dim]{_LEGEND}[/dim]")
-    for key, reason in refused.items():
-        out.print(f"[yellow]no metrics of {_plain(key)}:[/yellow] {_plain(reason)}")
-
-
-def _number(value: float | None, form: Callable[[float], str]) -> str:
-    return "–" if value is None or value != value else form(value)
 
 
 class _Steps(logging.Handler):

@@ -6,26 +6,34 @@ Belongs here: what one ingest of one month does. Does not: parsing formats, SQL,
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from factorlab_assets import schemas, strategy
 from factorlab_assets.core import calendar
 from factorlab_assets.distributions import read_distributions
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.settings import Settings
+from factorlab_assets.sources import stooq_files, vendor_csv
 from factorlab_assets.sources.base import Fetched, Source
-from factorlab_assets.sources.stooq_files import StooqFiles
 from factorlab_assets.sources.stooq_http import StooqHttp
 from factorlab_assets.sources.synthetic import Synthetic
 from factorlab_assets.store import Store, Verdict, Version
+from factorlab_assets.store_versions import another_source, current_of
 
 MIN_COVERED = 0.5
 """Below this share of requested tickers with bars the ingest is refused: a broken download, rather
 than a few dead tickers."""
+
+FROM_FILES: Mapping[str, tuple[Callable[[Path], Source], str]] = {
+    "stooq-files": (stooq_files.StooqFiles, stooq_files.EXPECTED),
+    "alphavantage": (vendor_csv.VendorCsv, vendor_csv.EXPECTED),
+}
+"""The sources that read what the user has on disk, and what is to be found there."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +46,28 @@ class Ingested:
 
 
 def ingest(
-    store: Store, settings: Settings, month: str, *, replace_source: bool = False
+    store: Store,
+    settings: Settings,
+    month: str,
+    *,
+    second: bool = False,
+    replace_source: bool = False,
 ) -> Ingested:
     """Fetch everything known at the close of `month` and store it as a data version.
 
     The settings say which source, path, universe and distributions. Nothing is stored unless the
     source reaches the month's last exchange session and covers enough of the tickers asked for.
 
+    Parameters
+    ----------
+    second : store it beside the month's prices, as another source to hold them against.
+
     Raises
     ------
     FactorLabError : the month is not over, the source cannot be read, is stale or covers too
-        little, or the month's current version came from another source and `replace_source` is off.
+        little, a distribution is not usable, there are no prices for a second source to stand
+        beside, or the month's current version in that role came from another source and
+        `replace_source` is off.
     """
     end = calendar.month_end(month)
     if end >= dt.date.today():
@@ -57,7 +76,8 @@ def ingest(
             got=month,
             expected=f"a month up to {calendar.last_closed_month(dt.date.today())}",
         )
-    _refuse_mixing(store, settings, month, replace_source)
+    role = "second" if second else "primary"
+    _refuse_mixing(store, settings, month, role, replace_source)
     universes = strategy.load_universes(settings.universes_path)
     tickers = _tickers(settings, universes)
     source = source_of(settings, universes)
@@ -72,12 +92,7 @@ def ingest(
                 expected=verdict.detail["expected"],
                 do="; ".join([*fetched.notes, verdict.detail["do"]]),
             )
-    distributions, notes = None, list(fetched.notes)
-    if settings.distributions_path is not None:
-        path = settings.path(settings.distributions_path)
-        held = {record.ticker for record in fetched.coverage if record.n_rows}
-        distributions, left_out = read_distributions(path, held, end)
-        notes += left_out
+    distributions, notes = _distributions(settings, fetched, end)
     version = store.add_version(
         month,
         fetched,
@@ -85,27 +100,48 @@ def ingest(
         price_basis=_basis(settings, distributions),
         distributions=distributions,
         observed_at=_observed_at(settings, end),
-        is_survivors=tickers is None and settings.source == "stooq-files",
+        is_survivors=tickers is None and settings.source in FROM_FILES,
+        role=role,
         replace_source=replace_source,
         verdicts=verdicts,
     )
     if isinstance(source, StooqHttp):
         source.finish(fetched, end)
-    return Ingested(version, fetched, notes)
+    return Ingested(version, fetched, [*fetched.notes, *notes])
+
+
+def _distributions(
+    settings: Settings, fetched: Fetched, end: dt.date
+) -> tuple[pa.Table | None, list[str]]:
+    """The distributions of the tickers that have bars, and what there is to say about them."""
+    if settings.distributions_path is None:
+        return None, []
+    listed, notes = read_distributions(
+        settings.path(settings.distributions_path),
+        {record.ticker for record in fetched.coverage},
+        end,
+        bars=fetched.prices,
+        adjusted_to=fetched.last_available or end,
+    )
+    held = listed.filter(pc.is_in(listed["ticker"], pc.unique(fetched.prices["ticker"])))
+    if len(held) < len(listed):
+        notes.append(f"{len(listed) - len(held)} distributions of tickers without bars left out")
+    return held, notes
 
 
 def source_of(settings: Settings, universes: dict[str, strategy.Universe]) -> Source:
     """The source that the settings name."""
-    if settings.source == "stooq-files":
+    if settings.source in FROM_FILES:
+        kind, expected = FROM_FILES[settings.source]
         if settings.source_path is None:
             raise FactorLabError(
-                "stooq-files needs an archive",
+                f"{settings.source} needs an archive",
                 where="setting FACTORLAB_SOURCE_PATH",
                 got="nothing",
-                expected="Stooq's zip as downloaded, its unpacked folder, or a folder of CSV files",
+                expected=expected,
                 do="give --path, or set FACTORLAB_SOURCE_PATH in .env",
             )
-        return StooqFiles(settings.path(settings.source_path))
+        return kind(settings.path(settings.source_path))
     if settings.source == "stooq-http":
         return StooqHttp(settings.stooq_url, settings.stooq_apikey, settings.downloads_path)
     classes = {t: cls for universe in universes.values() for t, cls in universe.tickers.items()}
@@ -126,17 +162,21 @@ def _tickers(settings: Settings, universes: dict[str, strategy.Universe]) -> lis
     return sorted(universes[settings.universe].tickers)
 
 
-def _refuse_mixing(store: Store, settings: Settings, month: str, replace_source: bool) -> None:
-    current = store.current_version(month)
-    if current is not None and current.source != settings.source and not replace_source:
+def _refuse_mixing(
+    store: Store, settings: Settings, month: str, role: str, replace_source: bool
+) -> None:
+    """Refuse before anything is fetched what the store would refuse after it."""
+    ledger = store.versions()
+    if role == "second" and current_of(ledger, month, "primary") is None:
         raise FactorLabError(
-            "the month's current data came from another source",
+            "no prices that a second source could stand beside",
             where=f"{settings.database_path}, month {month}",
-            got=settings.source,
-            expected=current.source,
-            do="use another data folder (FACTORLAB_DATA_DIR), or say --replace-source; the old "
-            "version is kept either way",
+            expected="an ingested month (see `factorlab versions`)",
+            do=f"ingest {month} without --second first",
         )
+    current = current_of(ledger, month, role)
+    if current is not None and current.source != settings.source and not replace_source:
+        raise another_source(current, settings.source)
 
 
 def _basis(settings: Settings, distributions: pa.Table | None) -> str:
@@ -149,7 +189,7 @@ def _observed_at(settings: Settings, end: dt.date) -> dt.datetime:
     """When the source was looked at: a file's own time; invented prices have their month's end."""
     if settings.source == "synthetic":
         return dt.datetime.combine(end, dt.time())
-    if settings.source == "stooq-files" and settings.source_path is not None:
+    if settings.source in FROM_FILES and settings.source_path is not None:
         modified = settings.path(Path(settings.source_path)).stat().st_mtime
         return dt.datetime.fromtimestamp(modified, dt.UTC).replace(tzinfo=None, microsecond=0)
     return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)

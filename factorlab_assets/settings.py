@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from factorlab_assets import parsing
 
-SourceName = Literal["synthetic", "stooq-files", "stooq-http"]
+SourceName = Literal["synthetic", "stooq-files", "stooq-http", "alphavantage"]
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -49,8 +49,12 @@ class Settings(BaseSettings):
     drop_dir: Path | None = Field(None, description="watched for archives; default DATA_DIR/drop")
 
     source: SourceName = Field("synthetic", description="where prices come from")
-    source_path: Path | None = Field(None, description="archive, folder or file for stooq-files")
-    distributions_path: Path | None = Field(None, description="CSV: ticker, ex_date, amount")
+    source_path: Path | None = Field(
+        None, description="archive, folder or file for stooq-files and alphavantage"
+    )
+    distributions_path: Path | None = Field(
+        None, description="CSV file or folder: ticker, ex_date, amount, maybe split"
+    )
     universe: str = Field("etf13", description="named universe to ingest, or 'all'")
     seed: int = Field(7, description="seed of the synthetic source")
     extra_tickers: int = Field(0, ge=0, description="synthetic tickers beyond the universe")

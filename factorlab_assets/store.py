@@ -137,7 +137,7 @@ class Store:
         if found != FORMAT:
             newer = found > FORMAT
             raise FactorLabError(
-                f"the database is of a {'newer' if newer else 'older'} format than this FactorLab's",
+                f"the database's format is {'newer' if newer else 'older'} than this FactorLab's",
                 where=self.path,
                 got=f"format {found}",
                 expected=f"format {FORMAT}",

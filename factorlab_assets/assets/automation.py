@@ -44,6 +44,8 @@ def monthly_refresh(
     month = calendar.last_closed_month(context.scheduled_execution_time.date())
     if settings.source == "stooq-files":
         return dg.SkipReason("the source is stooq-files: put the archive into the drop folder")
+    if settings.source == "alphavantage":
+        return dg.SkipReason("the source is alphavantage: its files are ingested by hand")
     try:
         current = _impatient(store).current_version(month)
     except StoreBusyError as error:

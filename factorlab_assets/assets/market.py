@@ -27,10 +27,11 @@ Result = Iterator[dg.MaterializeResult]
 class IngestConfig(dg.Config):
     """What this ingest does differently from the settings; empty = as the settings say."""
 
-    source: str = Field("", description="synthetic, stooq-files or stooq-http")
-    path: str = Field("", description="stooq-files: archive, folder or file")
-    distributions: str = Field("", description="CSV ticker,ex_date,amount: makes total returns")
+    source: str = Field("", description="synthetic, stooq-files, stooq-http, alphavantage")
+    path: str = Field("", description="stooq-files, alphavantage: archive, folder or file")
+    distributions: str = Field("", description="file or folder: ticker,ex_date,amount[,split]")
     universe: str = Field("", description="a name from the universes file, or all")
+    second: bool = Field(False, description="a source to hold the month's prices against")
     replace_source: bool = Field(False, description="let another source take the month over")
 
     def applied_to(self, settings: Settings) -> Settings:
@@ -108,7 +109,8 @@ def raw_prices(
 
     def one(month: str) -> checks.Stored:
         said = config.applied_to(settings)
-        done = ingest.ingest(store.store, said, month, replace_source=config.replace_source)
+        how = {"second": config.second, "replace_source": config.replace_source}
+        done = ingest.ingest(store.store, said, month, **how)
         for note in done.notes:
             context.log.warning(note)
         return _stored_prices(store.store, done)
@@ -139,6 +141,7 @@ def _stored_prices(store: Store, done: ingest.Ingested) -> checks.Stored:
 def _version_metadata(version: Version) -> dict[str, Any]:
     return present.synthetic(version.price_basis) | {
         "data_version": version.data_version_id,
+        "role": version.role,
         "source": version.source,
         "price_basis": version.price_basis,
         "date_range": f"{version.first_date} … {version.last_date}",

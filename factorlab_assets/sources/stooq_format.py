@@ -94,7 +94,10 @@ def classify(body: bytes) -> str:
 
 
 def parse(
-    body: bytes, ticker: str, through: dt.date = dt.date.max
+    body: bytes,
+    ticker: str,
+    through: dt.date = dt.date.max,
+    columns: Sequence[str] | None = None,
 ) -> tuple[pa.Table, list[Rejection]]:
     """The good bars of one body dated up to `through`, ascending, and what was kept out of them.
 
@@ -115,6 +118,7 @@ def parse(
     Parameters
     ----------
     ticker : FactorLab's name of the symbol; rows that name a ticker must name this one.
+    columns : of another vendor's body, whose header is not looked at; ours among them are read.
 
     Raises
     ------
@@ -129,7 +133,7 @@ def parse(
     >>> rejections
     [Rejection(ticker='SPY', reason='open below low', n_rows=1, sample='2024-05-31,7,9,8,8')]
     """
-    columns = _columns(body)
+    columns = columns or _columns(body)
     if columns is None:
         raise FactorLabError(
             "this is not a Stooq price file",
@@ -141,15 +145,15 @@ def parse(
     return (bars, []) if bars is not None else _row_by_row(body, columns, ticker, through)
 
 
-def last_date(body: bytes) -> dt.date | None:
+def last_date(body: bytes, columns: Sequence[str] | None = None) -> dt.date | None:
     """The latest date of a body, by its first and last dated rows alone; None without any."""
-    columns = _columns(body)
+    columns = columns or _columns(body)
     if columns is None:
         return None
     place = columns.index("date")
     head, tail = body[:_ENDS].splitlines()[1:], body[-_ENDS:].splitlines()[::-1]
     found = (
-        next(filter(None, (_date(_fields(line)[place:][:1]) for line in lines)), None)
+        next(filter(None, (date_of(*_fields(line)[place:][:1]) for line in lines)), None)
         for lines in (head, tail)
     )
     return max(filter(None, found), default=None)
@@ -259,7 +263,7 @@ def _row_by_row(
     date = columns.index("date")
     for line in body.splitlines(keepends=True)[1:]:
         fields = _fields(line)
-        day = _date(fields[date:][:1])
+        day = date_of(*fields[date:][:1])
         if not line.strip() or (day is not None and day > through):
             continue
         # A line that the download cut short ends without a line end.
@@ -284,9 +288,8 @@ def _row_by_row(
     ]
 
 
-def _date(field: Sequence[str]) -> dt.date | None:
-    """The day that a field (none or one of them) like 2024-05-31 or 20240531 means."""
-    text = field[0] if field else ""
+def date_of(text: str = "") -> dt.date | None:
+    """The day that a text like 2024-05-31 or 20240531 means; None where it is none."""
     digits = text.replace("-", "") if _DASHED.fullmatch(text) else text
     try:
         number = int(digits) if digits.isascii() and digits.isdigit() else 0

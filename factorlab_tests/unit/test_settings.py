@@ -64,7 +64,7 @@ def test_relative_paths_start_at_the_root_and_a_tilde_at_home(
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("SOURCE", "yahoo", "source. Got: 'yahoo'. Expected: 'synthetic', 'stooq-files' or"),
+        ("SOURCE", "yahoo", "source. Got: 'yahoo'. Expected: 'synthetic', 'stooq-files', "),
         ("SEED", "seven", "seed. Got: 'seven'. Expected: a valid integer"),
         ("EXTRA_TICKERS", "-1", "extra_tickers. Got: '-1'. Expected: greater than or equal to 0"),
         ("LOCK_TIMEOUT_S", "-1", "lock_timeout_s. Got: '-1'. Expected: greater than or equal to 0"),

@@ -358,7 +358,7 @@ def test_rows_after_the_asked_day_change_nothing(text: bytes, through: dt.date) 
     early = [
         line
         for line in lines
-        if (day := stooq_format._date(stooq_format._fields(line)[:1])) is None or day <= through
+        if (day := stooq_format.date_of(*stooq_format._fields(line)[:1])) is None or day <= through
     ]
     whole, cut = parse(text, "SPY", through), parse(header + b"".join(early), "SPY")
     assert (whole[0].to_pylist(), whole[1]) == (cut[0].to_pylist(), cut[1])

@@ -1,0 +1,109 @@
+"""What the `factorlab` command prints: plain tables, 80 wide, of what the store holds.
+
+Belongs here: columns, forms of numbers, colours. Does not: arguments or exit codes (`cli`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+out = Console(highlight=False)
+
+
+def plain(text: object) -> str:
+    """Text from outside, so that rich reads no markup in it."""
+    return str(text).replace("[", r"\[")
+
+
+def plain_table(*columns: str, numbers: int = 0, folded: int = 0) -> Table:
+    """A plain table, 80 wide: the first column is never folded, nor the others but `folded` many.
+
+    The last `numbers` columns are aligned right.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    for i, column in enumerate(columns):
+        right = i >= len(columns) - numbers
+        may_fold = 0 < i <= folded
+        table.add_column(column, justify="right" if right else "left", no_wrap=not may_fold)
+    return table
+
+
+def show_versions(store: Any, month: str | None) -> None:
+    """The data versions of one month, or of all."""
+    columns = ("data version", "source", "notes", "from", "to", "names", "rows")
+    table = plain_table(*columns, numbers=4, folded=2)
+    ledger = store.versions()
+    current = {(version.month, version.role): version.seq for version in ledger}
+    for version in ledger:
+        if month not in (None, version.month):
+            continue
+        notes = ["backfilled"] * version.is_backfilled + ["survivors"] * version.is_survivors
+        notes += ["second source"] * (version.role == "second")
+        notes += ["current"] * (current[version.month, version.role] == version.seq)
+        source = ", ".join(dict.fromkeys([version.source, version.price_basis]))
+        span = [f"{version.first_date:%Y-%m}", version.last_date]
+        cells = [version.data_version_id, source, ", ".join(notes), *span]
+        table.add_row(*map(plain, [*cells, version.n_tickers, version.n_rows]))
+    out.print(table)
+
+
+def show_quality(store: Any, month: str) -> None:
+    """The tickers that something is to be said about, at most ten."""
+    from factorlab_assets import schemas
+
+    rows = store.load(schemas.PRICE_QUALITY, [month]).to_pylist()
+    faulty = [r for r in rows if r["status"] != "ok" or r["n_rejected"] or r["sessions_stale"]]
+    for row in faulty[:10]:
+        late = f"ends {row['sessions_stale']} sessions early" if row["sessions_stale"] else ""
+        said = [row["status"] if row["status"] != "ok" else "", late, row["reasons"]]
+        out.print(f"  {row['ticker']:<6} {plain('; '.join(filter(None, said)))}")
+    if faulty:
+        out.print(f"{len(faulty)} of {len(rows)} tickers with faults: table price_quality has all")
+
+
+_PERCENT: Callable[[float], str] = "{:.1%}".format
+_RATIO: Callable[[float], str] = "{:.2f}".format
+_SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
+    "n_months": ("months", "{:d}".format),
+    "cagr": ("CAGR", _PERCENT),
+    "volatility_ann": ("vol", _PERCENT),
+    "sharpe": ("Sharpe", _RATIO),
+    "max_drawdown": ("max DD", _PERCENT),
+    "turnover_ann": ("turn", _RATIO),
+    "cost_drag_ann": ("cost", "{:.2%}".format),
+    "t_excess_equal_vol": ("t(ex)", _RATIO),
+}
+_LEGEND = "monthly, net; turn and cost per year; t(ex): over the benchmark at equal volatility"
+
+
+def show_metrics(store: Any, month: str, names: Sequence[str]) -> None:
+    """The full-period metrics of strategies in a month, and why others have none."""
+    from factorlab_assets import schemas
+
+    keys = [f"{month}|{name}" for name in names]
+    refused = store.refusals(schemas.METRICS, keys)
+    good = [key for key in keys if key not in refused]
+    rows = store.load(schemas.METRICS, good).to_pylist() if good else []
+    heads = [head for head, _ in _SHOWN.values()]
+    table = plain_table("strategy", *heads, numbers=len(heads))
+    for row in rows:
+        if row["segment"] == "full":
+            numbers = [_number(row[name], form) for name, (_, form) in _SHOWN.items()]
+            table.add_row(row["strategy"], *numbers)
+    if rows:
+        about = [("basis", "price_basis"), ("cash", "rf_label"), ("caveats", "caveats")]
+        said = {label: {row[name] or "none" for row in rows} for label, name in about}
+        said["basis"] = {basis.replace("synthetic", "SYNTHETIC") for basis in said["basis"]}
+        out.print(f"{month}  " + "  ".join(f"{k}: {', '.join(sorted(v))}" for k, v in said.items()))
+        out.print(table)
+        out.print(f"[dim]{_LEGEND}[/dim]")
+    for key, reason in refused.items():
+        out.print(f"[yellow]no metrics of {plain(key)}:[/yellow] {plain(reason)}")
+
+
+def _number(value: float | None, form: Callable[[float], str]) -> str:
+    return "–" if value is None or value != value else form(value)
