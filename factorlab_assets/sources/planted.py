@@ -240,7 +240,9 @@ def _gaps(files: list[pa.Table], calendar: Days, market: list[np.datetime64]) ->
 
 
 def _table(schema: pa.Schema, rows: Sequence[Fault | Paid], *order: str) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
+    if not rows:
+        return schema.empty_table()
+    columns = zip(*rows, strict=True)
     # A list of numpy's days is refused, an array of them is not.
     arrays = [pa.array(np.array(v), of.type) for v, of in zip(columns, schema, strict=True)]
     table = pa.table(arrays, schema=schema)

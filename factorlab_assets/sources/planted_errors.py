@@ -14,8 +14,8 @@ stale           the bar before told again: open = high = low = close, for 4 to 2
                 that the ticker's own share of unchanged closes makes it a chance below 1e-6 (bars)
 spike           one close wrong by 8 sigma and 3 % at least, 35 % at most; the next is right. Half
                 are the close alone, high or low going along, half the whole bar (relative error)
-decimal         prices times 10 or 1/10 for 1 to 3 bars, 100 or 1/100 for 1 to 10 or to the end,
-                1000 or 1/1000 for 1 to 10. A slip by ten that lasts is a 1:10 split (factor)
+decimal         prices times 10 or 1/10 for 1 to 3 bars (a slip by ten that lasts is a 1:10 split),
+                100 or 1/100 for 1 to 10 or once to the end, 1000 or 1/1000 for 1 to 10 (factor)
 ohlc            high below or low above open or close, or open out of range, by 0.2 to 3 %; or high
                 and low exchanged, where they are 0.2 % apart (relative error)
 volume          none, or 1/10000 to 1/1000 of the median of the 63 bars before (ratio)
@@ -68,6 +68,7 @@ class Errors:
         self.truth: list[Fault] = []
         self.splits: list[Paid] = []
         self.sigma = sigma
+        self.has_new_unit = False
         self.free = np.ones(len(sigma), bool)
         self.free[: MEMORY + 1] = False
         self.free[-APART:] = False
@@ -91,8 +92,8 @@ class Errors:
         for at in self._places(rate, self.free, span=10):
             power = int(self.rng.choice([1, 2, 3], p=[0.4, 0.5, 0.1]))
             length = int(self.rng.integers(1, 4 if power == 1 else 11))
-            is_lasting = power == 2 and self.rng.random() < 0.3
-            length = len(self.free) - at if is_lasting else length
+            if power == 2 and not self.has_new_unit and self.rng.random() < 0.3:
+                self.has_new_unit, length = True, len(self.free) - at
             factor = 10.0 ** (power if self.rng.random() < 0.5 else -power)
             self._scale(slice(at, at + length), factor)
             self._note("decimal", at, length, factor)
