@@ -82,6 +82,8 @@ def simulate(strategy: Strategy, book: Book, panel: Panel, benchmark: Floats) ->
     net = gross - cost
     rows = slice(book.start, _stop(net, book.start))
     nav = growth(net[rows])
+    is_held = held[rows] != 0.0
+    unpriced = np.isnan(panel.price[1:][rows]) & is_held
     return Backtest(
         dates=panel.dates[1:][rows],
         gross_return=gross[rows],
@@ -94,8 +96,8 @@ def simulate(strategy: Strategy, book: Book, panel: Panel, benchmark: Floats) ->
         drawdown=drawdown(nav),
         gross_exposure=np.abs(held[rows]).sum(axis=1),
         net_exposure=held[rows].sum(axis=1),
-        n_holdings=np.count_nonzero(held[rows], axis=1),
-        n_unpriced=np.count_nonzero(np.isnan(panel.price[1:][rows]) & (held[rows] != 0.0), axis=1),
+        n_holdings=is_held.sum(axis=1),
+        n_unpriced=unpriced.sum(axis=1),
     )
 
 

@@ -10,7 +10,7 @@ ticker is a number there: thirty statements, or names, would take half a second 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ import pyarrow as pa
 from factorlab_assets.core.calendar import Dates, month_starts
 from factorlab_assets.core.panel import VALUES, Floats, Panel, panel_from_table
 from factorlab_assets.core.returns import monthly_returns
+from factorlab_assets.core.shared import SharedPanel
 
 N_MONTH_ENDS, N_MID_MONTH, N_PULSES, N_NOISES = 12, 3, 3, 2
 WILD_STEP, WILD_DAYS = 4, 730
@@ -84,17 +85,6 @@ FROM (FROM proof_paid JOIN proof_pulses ON ex_date <= stop) AS paid
 ASOF JOIN proof_bars AS bar ON paid.n = bar.n AND paid.ex_date <= bar.date
 WHERE bar.date <> entry
 """
-
-
-class SharedPanel(Panel):
-    """A panel that many strategies run on: what `select` gives, ten times a run, is kept."""
-
-    def select(self, tickers: Iterable[str]) -> Panel:
-        kept: dict[tuple[str, ...], Panel] = self.__dict__.setdefault("kept", {})
-        wanted = tuple(tickers)
-        if wanted not in kept:
-            kept[wanted] = super().select(wanted)
-        return kept[wanted]
 
 
 @dataclass(frozen=True)
@@ -256,7 +246,7 @@ class _Plan:
         deleted = [tuple(self.tickers[i % 2 :: 2]) for i in range(len(self.pulsed))]
         pulses = map(Pulse, self.dates[self.pulsed], *pulsed, deleted)
         cuts = (*truncated, *wild)
-        return Histories(SharedPanel(**vars(base)), cuts, tuple(pulses), tuple(panels("noise")))
+        return Histories(SharedPanel.of(base), cuts, tuple(pulses), tuple(panels("noise")))
 
 
 def _cut_days(dates: Dates) -> Dates:

@@ -37,6 +37,8 @@ class Carry(NamedTuple):
 
     def earned(self, weights: Floats) -> Floats:
         """(1 − Σw)·rf − max(Σw − 1, 0)·spread − Σ|w⁻|·borrow of (..., N) weights."""
+        if not any(self):
+            return np.zeros(weights.shape[:-1])
         invested = weights.sum(axis=-1)
         earned = (1.0 - invested) * self.rf
         if self.spread:
@@ -68,10 +70,10 @@ def legs(panel: Panel, rebalanced: Bools, trade_at: str) -> Legs:
     At `next_close` and `next_open` the trade happens at the next month's first session; a ticker
     without a bar that day trades at its last close.
     """
-    marks = carried(panel.mark)
+    marks = panel.once("marks", lambda: carried(panel.mark))
     last = marks[:-1]
     if trade_at == "close":
-        return Legs(last, None, _growth(last, marks[1:]))
+        return Legs(last, None, panel.once("growth", lambda: _growth(last, marks[1:])))
     first = (panel.entry_open if trade_at == "next_open" else panel.entry_close)[1:]
     traded = rebalanced[:-1, np.newaxis] & np.isfinite(first) & np.isfinite(last)
     entry = np.where(traded, first, last)
@@ -111,8 +113,9 @@ def rebalances(dates: Dates, start: int, every: int) -> Bools:
     >>> rebalances(dates, 0, 3).tolist()
     [True, False, True]
     """
-    number = dates.astype("datetime64[M]").astype(np.int64) % 12 + 1
-    due = number % every == 0
+    due = np.ones(len(dates), dtype=np.bool_)
+    if every > 1:
+        due = (dates.astype("datetime64[M]").astype(np.int64) % 12 + 1) % every == 0
     due[:start] = False
     due[start : start + 1] = True
     return np.asarray(due)

@@ -6,8 +6,9 @@ Belongs here: the panel and how the `monthly_returns` table becomes one. Does no
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from factorlab_assets.core.calendar import Dates, month_ends
 from factorlab_assets.errors import FactorLabError
 
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 VALUES = ("price", "mark", "entry_open", "entry_close")
 
 
@@ -50,6 +52,10 @@ class Panel:
             return out
 
         return Panel(self.dates, wanted, *(column(getattr(self, name)) for name in VALUES))
+
+    def once(self, _key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, a function of this panel and the key alone; see `shared.SharedPanel`."""
+        return make()
 
     def until(self, day: dt.date | np.datetime64) -> Panel:
         """The panel as far as `day`, included."""

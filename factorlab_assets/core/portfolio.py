@@ -115,7 +115,7 @@ def build(
     enough = np.flatnonzero(names >= needed)
     start = int(enough[0]) if enough.size else len(names)
 
-    target, reason = _targets(portfolio, score, eligible, raw_filter, panel)
+    target, reason = _targets(portfolio, score, eligible, names, raw_filter, panel)
     reason[np.isnan(score)] = NO_SCORE
     reason[np.isnan(panel.price)] = NO_PRICE
     if enough.size and (portfolio.weighting != "fixed" or portfolio.min_names is not None):
@@ -158,13 +158,14 @@ def _targets(
     portfolio: Portfolio,
     score: Floats,
     eligible: Bools,
+    names: Counts,
     raw_filter: Floats | None,
     panel: Panel,
 ) -> tuple[Floats, npt.NDArray[np.int8]]:
     """What each date would hold if everything could be traded, and why."""
     fixed = None
     if portfolio.weighting != "fixed":
-        longs, shorts, slots = _selected(portfolio, score, eligible)
+        longs, shorts, slots = _selected(portfolio, score, eligible, names)
     else:
         fixed = _fixed_weights(portfolio, panel)
         longs, shorts, slots = eligible & (fixed > 0.0), eligible & (fixed < 0.0), np.ones(1)
@@ -195,10 +196,9 @@ def _targets(
 
 
 def _selected(
-    portfolio: Portfolio, score: Floats, eligible: Bools
+    portfolio: Portfolio, score: Floats, eligible: Bools, names: Counts
 ) -> tuple[Bools, Bools | None, Floats]:
     """Longs, shorts (None in a long-only book), and into how many slots an equal leg is cut."""
-    names = eligible.sum(axis=1)
     top_k, fraction = portfolio.select.top_k, portfolio.select.fraction
     k = names
     if top_k is not None:
@@ -208,19 +208,22 @@ def _selected(
     shorts = None
     if portfolio.type == "long_short":
         k = np.minimum(k, names // 2)
-        shorts = eligible & ~_top(score, eligible, names - k)
+        shorts = eligible & ~_top(score, eligible, names, names - k)
     slots = np.maximum(k, 1) if top_k is None else np.full(len(names), top_k)
-    return _top(score, eligible, k), shorts, slots.astype(np.float64)
+    return _top(score, eligible, names, k), shorts, slots.astype(np.float64)
 
 
-def _top(score: Floats, eligible: Bools, k: Counts) -> Bools:
+def _top(score: Floats, eligible: Bools, names: Counts, k: Counts) -> Bools:
     """The k best of each row, ties by column; k is at most the row's eligible names."""
-    if np.array_equal(k, eligible.sum(axis=1)):
+    if np.array_equal(k, names):
         return eligible
     order = np.where(eligible, -score, np.inf)
-    last = np.take_along_axis(np.sort(order, axis=1), np.maximum(k - 1, 0)[:, np.newaxis], axis=1)
+    last = np.sort(order, axis=1)[np.arange(len(k)), np.maximum(k - 1, 0)][:, np.newaxis]
+    at_least = order <= last
+    if np.count_nonzero(at_least) == k.sum():
+        return np.asarray(at_least)  # no ties beyond the k-th: each row has k of them at least
     better = order < last
-    tied = order == last
+    tied = at_least & ~better
     room = k - better.sum(axis=1)
     tied &= np.cumsum(tied, axis=1) <= room[:, np.newaxis]
     return np.asarray(better | tied)
@@ -237,8 +240,9 @@ def _proportional(strength: Floats, leg: float) -> Floats:
 
 def _capped(share: Floats, cap: float) -> Floats:
     """min(cap, λ·share) with each row's λ ≥ 1 such that the sum stays; without such a λ all cap."""
-    over = np.flatnonzero((share > cap).any(axis=1))
-    if over.size:
+    above = share > cap
+    if above.any():
+        over = np.flatnonzero(above.any(axis=1))
         share[over] = _water_filled(share[over], cap)
     return share
 
@@ -264,9 +268,10 @@ def _held(strategy: Strategy, panel: Panel, target: Book) -> Book:
     unpriced = ~np.isfinite(panel.price)
     rebalanced = rebalances(panel.dates, start, strategy.portfolio.rebalance_months)
     # A date is only worth a step where it does not trade, or where somebody held has no price.
-    stuck = (unpriced[1:] & (weights[:-1] != 0.0)).any(axis=1)
-    if rebalanced[start:].all() and not stuck.any():
+    cannot = unpriced[1:] & (weights[:-1] != 0.0)
+    if rebalanced[start:].all() and not cannot.any():
         return target
+    stuck = cannot.any(axis=1)
     weights, reason = weights.copy(), reason.copy()
     period = legs(panel, rebalanced, strategy.execution.trade_at)
     carry = Carry.of(strategy)

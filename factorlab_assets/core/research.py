@@ -18,7 +18,7 @@ from factorlab_assets.core.panel import Floats, Panel
 from factorlab_assets.core.performance import segments
 from factorlab_assets.core.portfolio import Book, build, eligibility
 from factorlab_assets.errors import FactorLabError
-from factorlab_assets.strategy import Costs, Portfolio, Resolved, Strategy
+from factorlab_assets.strategy import Costs, Factor, Portfolio, Resolved, Strategy
 
 BALANCED: Mapping[str, float] = {"SPY": 0.6, "IEF": 0.4}
 """What the benchmark `60/40` holds, rebalanced monthly."""
@@ -65,12 +65,26 @@ def universe(resolved: Resolved, market: Panel) -> Panel:
 def compute_signals(resolved: Resolved, market: Panel) -> Signals:
     """Each factor of the strategy over its universe: raw, and after its transforms."""
     panel = universe(resolved, market)
-    shape = (len(resolved.strategy.factors), *panel.price.shape)
-    raw, signal = np.empty(shape), np.empty(shape)
-    for i, factor in enumerate(resolved.strategy.factors):
-        raw[i] = factors.compute(factor.name, panel.price, factor.params, factor.lag)
-        signal[i] = transforms.apply(factor.transforms, raw[i])
-    return Signals(tuple(factor.key for factor in resolved.strategy.factors), raw, signal)
+    keys = tuple(factor.key for factor in resolved.strategy.factors)
+    if not keys:
+        return Signals((), *np.empty((2, 0, *panel.price.shape)))
+    each = [_factor(panel, factor) for factor in resolved.strategy.factors]
+    raw, signal = (
+        values[0][np.newaxis] if len(values) == 1 else np.stack(values)
+        for values in zip(*each, strict=True)
+    )
+    return Signals(keys, raw, signal)
+
+
+def _factor(panel: Panel, factor: Factor) -> tuple[Floats, Floats]:
+    """A factor raw, and after its transforms, (T, N)."""
+
+    def make() -> tuple[Floats, Floats]:
+        raw = factors.compute(factor.name, panel.price, factor.params, factor.lag)
+        return raw, transforms.apply(factor.transforms, raw)
+
+    params = tuple(sorted(factor.params.items()))
+    return panel.once(("factor", factor.name, params, factor.lag, factor.transforms), make)
 
 
 def combine(resolved: Resolved, market: Panel, signals: Signals) -> Floats:
@@ -139,6 +153,16 @@ def benchmark_returns(resolved: Resolved, market: Panel) -> Floats:
     the strategy's universe with a price, rebalanced monthly and held by the rules of `build`; all
     three before costs. `strategy:NAME` is that strategy's net return on the same market.
     """
+    name, universe_of_it = resolved.strategy.benchmark, None
+    if resolved.benchmark is not None:
+        name = resolved.benchmark.config_hash
+    elif name == "equal_weight":
+        universe_of_it = resolved.tickers
+    key = ("benchmark", name, universe_of_it)
+    return market.once(key, lambda: _benchmark_returns(resolved, market))
+
+
+def _benchmark_returns(resolved: Resolved, market: Panel) -> Floats:
     name = resolved.strategy.benchmark
     if resolved.benchmark is not None:
         return _on_dates(market, run(resolved.benchmark, market).backtest, "net_return")

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from factorlab_assets.core import factors, research
 from factorlab_assets.core.backtest import Backtest
 from factorlab_assets.core.factors.base import lag
-from factorlab_assets.core.histories import Cut, Pulse, SharedPanel
+from factorlab_assets.core.histories import Cut, Pulse
 from factorlab_assets.core.holding import carried
 from factorlab_assets.core.panel import VALUES, Floats, Panel
+from factorlab_assets.core.shared import SharedPanel
 from factorlab_assets.strategy import Cash, Costs, Resolved
 
 Run = Callable[[Resolved, Panel], research.Result]
@@ -130,10 +131,10 @@ class Trial:
             return
         held, then = calm.book.weights[t : t + 2]
         here = pulse.calm.select(tickers)
-        last, now = carried(here.mark)[t], here.mark[t + 1]
+        last, now = here.once("marks", lambda: carried(here.mark))[t], here.mark[t + 1]
         change = pulse.moved.select(tickers).mark[t + 1] / last - now / last
         for i in _picks(held, then, change):
-            altered = _with_column(pulse.calm, pulse.moved, str(tickers[i]))
+            altered = _with_column(pulse, str(tickers[i]))
             self.figures["impulse"] += 1
             self.figures["impulse_held"] += int(held[i] != 0.0)
             self._earned("impulse", pulse, calm, self.run(altered), float(held[i] * change[i]))
@@ -195,7 +196,7 @@ class Trial:
     def _unmoved(self, part: str, day: np.datetime64, result: research.Result) -> None:
         """Signals, scores, weights and backtest rows dated up to `day` are the true history's."""
         base = self.base
-        if _content(base, day) == _content(result, day):
+        if _unchanged(base, result, day):
             return
         rows, own_rows = (int(np.sum(each.panel.dates <= day)) for each in (base, result))
         names, at, own_at = _shared(base.panel.tickers, result.panel.tickers)
@@ -273,15 +274,34 @@ class Trial:
         return largest
 
 
-def _content(result: research.Result, day: np.datetime64) -> list[object]:
-    """Everything of a result dated up to `day`, to be compared at once: it hardly ever differs."""
-    rows = int(np.searchsorted(result.panel.dates, day, side="right"))
-    own_rows = int(np.searchsorted(result.backtest.dates, day, side="right"))
-    signals = (result.signals.raw[:, :rows], result.signals.signal[:, :rows])
-    others = (result.score, result.book.weights, result.book.reason)
-    columns = (getattr(result.backtest, field.name)[:own_rows] for field in fields(Backtest))
-    arrays = (*signals, *(values[:rows] for values in others), *columns)
-    return [result.panel.tickers.tolist(), *(values.tobytes() for values in arrays)]
+def _unchanged(base: research.Result, other: research.Result, day: np.datetime64) -> bool:
+    """Whether everything dated up to `day` is the same to the bit: it hardly ever is not."""
+    rows, own_rows = (
+        tuple(
+            int(np.searchsorted(dates, day, side="right"))
+            for dates in (r.panel.dates, r.backtest.dates)
+        )
+        for r in (base, other)
+    )
+    if rows != own_rows or not np.array_equal(base.panel.tickers, other.panel.tickers):
+        return False
+    kinds = ((_by_month, rows[0]), (_by_row, rows[1]))
+    return all(
+        one[:stop].tobytes() == two[:stop].tobytes()
+        for values, stop in kinds
+        for one, two in zip(values(base), values(other), strict=True)
+    )
+
+
+def _by_month(result: research.Result) -> list[npt.NDArray[Any]]:
+    """Every (T, N) array of a result."""
+    signals, book = result.signals, result.book
+    return [*signals.raw, *signals.signal, result.score, book.weights, book.reason]
+
+
+def _by_row(result: research.Result) -> list[npt.NDArray[Any]]:
+    """Every column of a result's backtest."""
+    return list(vars(result.backtest).values())
 
 
 def _matrices(result: research.Result) -> dict[tuple[str, str], npt.NDArray[Any]]:
@@ -327,8 +347,13 @@ def _picks(held: Floats, then: Floats, change: Floats) -> list[int]:
     return picks[:2]
 
 
-def _with_column(calm: Panel, moved: Panel, ticker: str) -> Panel:
+def _with_column(pulse: Pulse, ticker: str) -> Panel:
     """The calm panel with one ticker's column of the moved one, which has the same tickers."""
-    own = calm.tickers == ticker
-    values = (np.where(own, getattr(moved, v), getattr(calm, v)) for v in VALUES)
-    return SharedPanel(calm.dates, calm.tickers, *values)
+
+    def make() -> Panel:
+        own = pulse.calm.tickers == ticker
+        both = ((getattr(pulse.moved, v), getattr(pulse.calm, v)) for v in VALUES)
+        values = (np.where(own, moved, calm) for moved, calm in both)
+        return SharedPanel(pulse.calm.dates, pulse.calm.tickers, *values)
+
+    return pulse.calm.once(("moved", ticker), make)

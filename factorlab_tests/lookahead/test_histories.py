@@ -107,7 +107,7 @@ def test_a_pulse_of_one_ticker_is_that_of_its_bars_multiplied(
         f"UPDATE bars SET open = open * {PULSE}, close = close * {PULSE} "
         f"WHERE date > '{entry}' AND ticker = 'GLD'"
     )
-    assert_identical(_with_column(pulse.calm, pulse.moved, "GLD"), panel_of(editable, paid, month))
+    assert_identical(_with_column(pulse, "GLD"), panel_of(editable, paid, month))
 
 
 def test_a_gap_is_that_of_deleted_bars(
