@@ -37,6 +37,8 @@ from factorlab_assets.sources.planted_errors import (
 
 MARKET = "^MARKET"
 """The ticker of what concerns most tickers at once."""
+FURTHEST = 0.45
+"""Of a ticker's volatility, at most this much is its own if others of its class are its peers."""
 
 TRUTH = pa.schema(
     [
@@ -68,7 +70,7 @@ class Rates:
     volume: float = 0.5
     split: float = 0.5
     outlier: float = 0.5
-    peers: float = 1.0
+    peers: float = 2.0
 
     def times(self, factor: float) -> Rates:
         """All rates multiplied; 0 plants nothing."""
@@ -190,7 +192,7 @@ def _peer_rooms(
     calendar: Days,
     asset_classes: Mapping[str, str],
 ) -> dict[str, Floats]:
-    """Ticker -> per bar, the standard deviation of its return beyond what its class explains.
+    """Ticker with peers -> per bar, the standard deviation of its return beyond that of its class.
 
     Returns over sigma are regressed on the mean of the class's others; five of them at least.
     """
@@ -211,6 +213,8 @@ def _peer_rooms(
             if len(own) > LONG_MEMORY:
                 left = own - others * float(own @ others) / float(others @ others)
                 spread = 1.4826 * float(np.median(np.abs(left)))
+                if spread > FURTHEST:
+                    continue
                 room = np.where(is_used[places[row]], spread * sigmas[bars.ticker], np.inf)
                 rooms[bars.ticker] = room
     return rooms

@@ -9,7 +9,7 @@ from news in one file: an error of 1 % where 3 % a day are usual is not planted.
 kind            what is planted (size in `truth`)
 missing         a run of sessions without a bar, four in five of length 1 (sessions); the source's
                 own gaps are listed too
-missing_market  a session that 60 to 97 % of the tickers lack (share)
+missing_market  a session that 60 to 97 % of the tickers without an error near it lack (share)
 stale           the bar before told again: open = high = low = close, for 4 to 20 bars and so long
                 that the ticker's own share of unchanged closes makes it a chance below 1e-6 (bars)
 spike           one close wrong by 8 sigma and 3 % at least, 35 % at most; the next is right. Half
@@ -24,8 +24,10 @@ split           from a bar on all prices jump by a ratio of `SPLIT_RATIOS` or it
 outlier         wrong by 10 sigma and 5 % at least, 25 % at most (3:2 is 33 %), for 2 to 5 bars:
                 all by the same, or half at once and the rest with the last bar. An error that never
                 goes looks like news, and is not planted unless a split or a unit (relative error)
-peers           one close wrong by 8 standard deviations of what the ticker does beyond its class,
-                2 % at least, and by 5 sigma at most: no spike to itself (relative error)
+peers           from a bar on all prices are off by 12 standard deviations of what the ticker does
+                beyond its class, 3 % at least (more than an ordinary dividend), 25 % at most: what
+                is before was adjusted for what nobody else had. Only of a ticker whose class
+                explains four fifths of its variance; to others it is news (relative error)
 
 Errors keep 15 bars of distance, and begin with a ticker's 65th bar (peers: its 253rd).
 """
@@ -156,12 +158,12 @@ class Errors:
 
     def plant_peers(self, rate: float, room: Floats) -> None:
         """`room`: standard deviation of what the ticker does beyond its class, per bar."""
-        low = np.maximum(8 * room, 0.02)
-        allowed = self.free & (low < 5 * self.sigma)
+        low = np.maximum(12 * room, 0.03)
+        allowed = self.free & (low < 0.25)
         allowed[:LONG_MEMORY] = False
         for at in self._places(rate, allowed):
-            error = self._signed(low[at], 5 * self.sigma[at])
-            self._move_close(at, error)
+            error = self._signed(low[at], 0.25)
+            self._scale(slice(0, at), 1 / (1 + error))
             self._note("peers", at, 1, error)
 
     def plant_missing(self, rate: float) -> None:

@@ -9,8 +9,8 @@ A finding is right if a planted error of its kind and ticker covers its date:
 - from its first wrong bar (or missing session) to its last; of an error that lasts, its first ten.
 - `stale`: also the bar before, which the run repeats; a run of unchanged closes begins with it.
 - `missing`: a finding covers `value` sessions from its date on, and one session in common will do.
-- `outlier`, `peers`: also the session after. There the error goes, with a return just as odd; which
-  of two odd returns is the wrong close's first cannot be seen in all cases.
+- `outlier`: also the session after. There the error goes, with a return just as odd; which of the
+  two begins what is wrong cannot be seen in all cases.
 
 An error is found if at least one finding is right about it.
 """
@@ -126,7 +126,7 @@ def _spans(truth: pa.Table, calendar: np.ndarray) -> dict[str, list[_Span]]:
     for row, begin, end in zip(truth.to_pylist(), begins, ends, strict=True):
         kind = row["kind"]
         end = min(end, begin + LASTING - 1) if kind in ("decimal", "outlier") else end
-        first, last = begin - (kind == "stale"), end + (kind in ("outlier", "peers"))
+        first, last = begin - (kind == "stale"), end + (kind == "outlier")
         spans[row["ticker"]].append(_Span(kind, first, last))
     return spans
 

@@ -33,8 +33,10 @@ def clean(bars: pa.Table) -> Planted:
 
 @pytest.fixture(scope="module")
 def planted(bars: pa.Table) -> Planted:
-    """Many errors of all kinds but splits, which change all that is before them."""
-    many = Rates(missing=4, stale=4, spike=4, decimal=4, ohlc=4, volume=4, split=0, outlier=4)
+    """Many errors of all kinds but those which change all that is before them."""
+    many = Rates(
+        missing=4, stale=4, spike=4, decimal=4, ohlc=4, volume=4, outlier=4, split=0, peers=0
+    )
     return plant(bars, 1, rates=many, asset_classes=TICKERS)
 
 
@@ -91,7 +93,7 @@ def test_every_change_is_listed_and_everything_listed_is_a_change(
     for day, share in zip(market["date"], market["size"], strict=True):
         held = before.xs(day, level="date").index
         lost = {(name, at) for name, at in gone if at == day} - lacking
-        assert 0.5 <= share <= 1
+        assert 0.3 < share < 1, "with so many errors many tickers have one near"
         # The share is of the tickers that trade before and after; some errors hold on to a bar.
         assert len(lost) == pytest.approx(share * len(held), abs=1.01)
         gone -= lost
@@ -99,7 +101,7 @@ def test_every_change_is_listed_and_everything_listed_is_a_change(
 
     held = before.loc[after.index]
     changed = set(after.index[(held != after).any(axis=1)])
-    kinds = {"stale", "spike", "decimal", "ohlc", "volume", "outlier", "peers"}
+    kinds = {"stale", "spike", "decimal", "ohlc", "volume", "outlier"}
     assert changed <= spans(planted, kinds)
     for kind in kinds:
         assert len(errors(planted, kind)) >= 10
@@ -134,12 +136,10 @@ def test_wrong_closes_are_as_large_as_promised(
         assert max(least, sigmas * sigma[key]) * (1 - 1e-9) <= abs(row.size) <= most
 
 
-def test_a_peer_error_is_no_spike_to_the_ticker_itself(planted: Planted) -> None:
-    sizes = errors(planted, "peers")["size"].abs()
-    assert sizes.min() >= 0.02
-    assert sizes.median() < errors(planted, "spike")["size"].abs().median()
-    without = plant(PRICE_SCHEMA.empty_table(), 1)
-    assert without.truth.num_rows == without.prices.num_rows == 0
+def test_nothing_is_planted_where_there_is_nothing() -> None:
+    nothing = plant(PRICE_SCHEMA.empty_table(), 1)
+    assert nothing.truth.num_rows == nothing.prices.num_rows == 0
+    assert nothing.distributions.num_rows == nothing.total_return.num_rows == 0
 
 
 def test_contradictory_bars_are_those_of_the_list(planted: Planted) -> None:
@@ -159,16 +159,22 @@ def test_stale_runs_repeat_the_bar_before(planted: Planted) -> None:
         assert (run == before).all()
 
 
-def test_a_split_left_out_or_applied_twice_is_one_jump(bars: pa.Table, clean: Planted) -> None:
-    split = plant(bars, 1, rates=Rates(**{**vars(NONE), "split": 3.0}), asset_classes=TICKERS)
-    ratio = by_bar(split.prices)["close"] / by_bar(clean.prices)["close"]
+@pytest.mark.parametrize("kind", ["split", "peers"])
+def test_what_lasts_is_one_jump(bars: pa.Table, clean: Planted, kind: str) -> None:
+    lasting = plant(bars, 1, rates=Rates(**{**vars(NONE), kind: 3.0}), asset_classes=TICKERS)
+    ratio = by_bar(lasting.prices)["close"] / by_bar(clean.prices)["close"]
     jumps = ratio / ratio.groupby(level=0).shift(1)
+    wrong = errors(lasting, kind).set_index(["ticker", "date"])["size"] + (kind == "peers")
+    assert len(wrong) > 20
+    found = jumps[(jumps - 1).abs() > 0.01].sort_index()
+    # Six significant digits on each side of the jump, two decimals where prices are small.
+    pd.testing.assert_series_equal(found, wrong.sort_index(), check_names=False, rtol=1e-3)
+
+
+def test_a_split_error_is_told_with_the_distributions(bars: pa.Table) -> None:
+    split = plant(bars, 1, rates=Rates(**{**vars(NONE), "split": 3.0}))
     wrong = errors(split, "split").set_index(["ticker", "date"])["size"]
     assert len(wrong) > 20
-    found = jumps[(jumps - 1).abs() > 0.01]
-    pd.testing.assert_series_equal(
-        found.sort_index(), wrong.sort_index(), check_names=False, check_exact=False, rtol=1e-3
-    )
     told = split.distributions.to_pandas(date_as_object=False).set_index(["ticker", "ex_date"])
     for key, size in wrong.items():
         expected = {"twice": size, "missing": 1 / size}[told.loc[key, "truth"]]
