@@ -66,7 +66,7 @@ _different AS MATERIALIZED (
 
 # A difference that the next one undoes is one wrong close. In a chain of them (up, down, up, down)
 # the first, third, … open a pair and the others close it.
-_KINDS = """
+PAIRS = """
 _next AS (
     SELECT *,
         coalesce(
@@ -75,6 +75,7 @@ _next AS (
                 <= tolerance + lead(tolerance) OVER later + abs(step) / 10,
             false
         ) AS is_undone,
+        lead(n) OVER later AS next_n,
         lead(date) OVER later AS next_date,
         lead(ret) OVER later AS next_ret,
         lead(second_ret) OVER later AS next_second_ret
@@ -89,7 +90,10 @@ _chained AS (
 ),
 _opening AS (
     FROM _chained QUALIFY row_number() OVER (PARTITION BY ticker, chain ORDER BY n) % 2 = 1
-),
+)"""
+"""From `_different` (ticker, date, n, step, tolerance, ret, second_ret): `_opening`, paired."""
+
+_KINDS = """
 _levels AS (
     SELECT o.ticker, o.n, any_value(date) FILTER (k = -1) AS since,
         median(ln(h / t)) FILTER (k >= 0) - median(ln(h / t)) FILTER (k < 0) AS lasting,
@@ -311,11 +315,11 @@ def reconcile(
     cover of a ticker are not compared.
     """
     through = month_end(month)
-    tolerance = _tolerance()
-    is_split = f"list_bool_or([abs(abs(step) - ln(r)) < {SPLIT_TOLERANCE} FOR r IN {ratios()}])"
+    tolerance = printing_tolerance()
     parts = [
         _COMMON.format(here=here, there=there, through=through, tolerance=tolerance, floor=FLOOR),
-        _KINDS.format(paired=PAIRED_BARS, is_split=is_split, largest=LARGEST_DISTRIBUTION),
+        PAIRS.format(paired=PAIRED_BARS),
+        _KINDS.format(paired=PAIRED_BARS, is_split=is_split("step"), largest=LARGEST_DISTRIBUTION),
         _PEERS.format(fewest=FEWEST_PEERS, most=MOST_PEERS, floor=FLOOR),
         _NO_THIRD if third is None else _THIRD.format(third=third, through=through),
         _VERDICTS.format(decisive=DECISIVE),
@@ -326,19 +330,22 @@ def reconcile(
         return con.sql(f"WITH {','.join(parts)} {_ALL}").to_arrow_table()
 
 
-def ratios() -> str:
-    """The ratios of splits as an SQL list."""
-    return f"{[float(r) for r in SPLIT_RATIOS]}"
+def is_split(step: str) -> str:
+    """SQL: whether a step of logarithms is that of a split, either way."""
+    ratios = [float(ratio) for ratio in SPLIT_RATIOS]
+    return f"list_bool_or([abs(abs({step}) - ln(r)) < {SPLIT_TOLERANCE} FOR r IN {ratios}])"
 
 
-def _tolerance() -> str:
-    """What printing four closes can cost a difference of returns, and `FLOOR` on top of it."""
-    units = " + ".join(f"{_unit(close)} / {close}" for close in ("h", "before_h", "t", "before_t"))
+def printing_tolerance() -> str:
+    """SQL: what printing h, before_h, t and before_t can cost their returns, and `FLOOR`."""
+    units = " + ".join(
+        f"{printed_unit(close)} / {close}" for close in ("h", "before_h", "t", "before_t")
+    )
     return f"(({units}) / 2 + {FLOOR})"
 
 
-def _unit(close: str) -> str:
-    """A unit of the last decimal that a close is printed with: a cent, or less."""
+def printed_unit(close: str) -> str:
+    """SQL: a unit of the last decimal that a close is printed with, a cent or less."""
     return (
         f"CASE WHEN abs({close} * 1e2 - round({close} * 1e2)) < 1e-5 THEN 1e-2 "
         f"WHEN abs({close} * 1e4 - round({close} * 1e4)) < 1e-4 THEN 1e-4 ELSE 1e-6 END"
