@@ -108,11 +108,13 @@ def _ours(file: Path, body: bytes, name: str) -> Iterator[Line]:
         )
     for number, fields in rows[1:]:
         place, text = f"{name}line {number}", ",".join(fields)
+        if not any(fields):
+            continue
         if len(fields) == len(header):
             ticker, day, amount, *split = fields
             ratio = "".join(split) or "1"
             yield Line(place, text, ticker, day, amount, ratio, is_raw=bool(split))
-        elif any(fields):
+        else:
             yield Line(place, text, fault=NOT_FIELDS)
 
 
