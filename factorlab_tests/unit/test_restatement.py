@@ -1,0 +1,102 @@
+"""Which experiments rest on an older version, and what the newer one does to their metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from factorlab_assets import restatement
+from factorlab_assets.core import factors
+from factorlab_assets.errors import FactorLabError
+from factorlab_assets.settings import PROJECT_ROOT
+from factorlab_assets.store import Store, Version
+from factorlab_assets.strategy import Resolved, load_strategies, load_universes, resolve
+from factorlab_tests.store_samples import bars, experiment, ingest
+
+SHIPPED = PROJECT_ROOT / "data"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "factorlab.duckdb", lock_timeout_s=5)
+
+
+@pytest.fixture(scope="module")
+def strategies() -> list[Resolved]:
+    good, _ = load_strategies(SHIPPED / "strategies", factors.complete)
+    universes = load_universes(SHIPPED / "universes.yaml")
+    return [resolve(good[name], universes, good) for name in ("low_vol", "trend_12m")]
+
+
+def rest(store: Store, version: Version, *strategies: Resolved, code: str = "k") -> None:
+    """A finished experiment of each strategy on the version."""
+    begun = [
+        dataclasses.replace(
+            experiment(f"{said.name}-{code}", version.data_version_id),
+            strategy=said.name,
+            config=said.config_json,
+            config_hash=said.config_hash,
+            code_version=code,
+        )
+        for said in strategies
+    ]
+    store.begin_attempts(begun, code)
+    store.end_attempts([(e.experiment_id, "done", "{}") for e in begun], code)
+
+
+def test_restatement_is_told_from_the_new_month(store: Store, strategies: list[Resolved]) -> None:
+    earlier, later = (ingest(store, bars("A", close=close)) for close in (10.0, 11.0))
+    later = dataclasses.replace(later, month="2024-06")
+    rest(store, earlier, *strategies)
+    cagr = {
+        (earlier.data_version_id, "2024-05"): 0.05,
+        (later.data_version_id, "2024-05"): 0.07,
+        (later.data_version_id, "2024-06"): 0.06,
+    }
+
+    def compute(version: Version, resolved: Resolved, month: str) -> Mapping[str, float]:
+        return {"cagr": cagr[version.data_version_id, month]}
+
+    found = restatement.effects(store, earlier, later, compute)
+    assert [effect.strategy for effect in found] == ["low_vol", "trend_12m"]
+    assert found[0].changes("cagr") == (0.02, -0.01)
+    assert found[0].changes("sharpe") == (None, None)
+
+
+def test_only_finished_experiments_on_that_version_rest_on_it_each_configuration_once(
+    store: Store, strategies: list[Resolved]
+) -> None:
+    earlier, later = (ingest(store, bars("A", close=close)) for close in (10.0, 11.0))
+    first, second = strategies
+    rest(store, earlier, first, code="old")
+    rest(store, earlier, first, code="new")
+    rest(store, later, second)
+    store.begin_attempts([experiment("unfinished", earlier.data_version_id)], "run")
+    resting = restatement.resting_on(store, earlier.data_version_id)
+    assert [row["experiment_id"] for row in resting] == ["low_vol-new"]
+
+
+def test_what_cannot_be_computed_says_why_and_stops_nothing(
+    store: Store, strategies: list[Resolved]
+) -> None:
+    earlier = ingest(store, bars("A"))
+    rest(store, earlier, *strategies)
+
+    def compute(version: Version, resolved: Resolved, month: str) -> Mapping[str, float]:
+        if resolved.name == "low_vol":
+            raise FactorLabError("no prices at all")
+        return {"cagr": 0.05}
+
+    failed, good = restatement.effects(store, earlier, earlier, compute)
+    assert (failed.failed, failed.changes("cagr")) == ("no prices at all.", (None, None))
+    assert good.changes("cagr") == (0, 0)
+
+
+def test_versions_the_wrong_way_round_are_refused(store: Store) -> None:
+    version = ingest(store, bars("A"))
+    later = dataclasses.replace(version, month="2024-06")
+    with pytest.raises(FactorLabError, match="other way round"):
+        restatement.effects(store, later, version)
