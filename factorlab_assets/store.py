@@ -8,7 +8,6 @@ how experiments are recorded (`store_experiments`).
 from __future__ import annotations
 
 import datetime as dt
-import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -239,10 +238,12 @@ class Store:
         with self.read() as con:
             return store_partitions.read_verdicts(con, table, partition, content_hash)
 
-    def content_json(self, partition: str, tables: Sequence[str]) -> str:
-        """Table -> content hash of one partition in several tables, as JSON: what a cell is."""
+    def contents(
+        self, partitions: Sequence[str], tables: Sequence[str]
+    ) -> dict[str, dict[str, str]]:
+        """Partition -> table -> content hash, in the order of `tables`, where it is stored."""
         with self.read() as con:
-            return json.dumps(store_partitions.read_contents(con, partition, tables))
+            return store_partitions.read_contents(con, partitions, tables)
 
     def add_version(
         self,

@@ -287,14 +287,17 @@ def read_records(con: duckdb.DuckDBPyConnection, table: Table) -> list[Partition
 
 
 def read_contents(
-    con: duckdb.DuckDBPyConnection, partition: str, tables: Sequence[str]
-) -> dict[str, str]:
-    """Table -> content hash of one partition key in several tables, where it is stored."""
+    con: duckdb.DuckDBPyConnection, partitions: Sequence[str], tables: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Partition -> table -> content hash, in the order of `tables`, where it is stored."""
     found = con.execute(
-        "SELECT table_name, content_hash FROM partitions WHERE partition = ?", [partition]
+        """SELECT partition, table_name, content_hash FROM partitions
+        WHERE partition IN (SELECT unnest(?::VARCHAR[]))
+        AND table_name IN (SELECT unnest(?::VARCHAR[]))""",
+        [list(partitions), list(tables)],
     ).fetchall()
-    held = dict(found)
-    return {name: held[name] for name in tables if name in held}
+    held = {(partition, name): content for partition, name, content in found}
+    return {p: {t: held[p, t] for t in tables if (p, t) in held} for p in partitions}
 
 
 def refused(

@@ -6,6 +6,7 @@ writing, the experiment ledger, reporting. Does not: what any one asset computes
 Dagster reads the annotations of decorated functions: they are not postponed here.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,13 +17,15 @@ import dagster as dg
 import pyarrow as pa
 
 from factorlab_assets import identity, schemas, strategy
-from factorlab_assets.assets import checks, partitions, present
+from factorlab_assets.assets import checks, handover, partitions, present
 from factorlab_assets.core import factors
 from factorlab_assets.core.panel import Panel, panel_from_table
+from factorlab_assets.core.shared import SharedPanel
 from factorlab_assets.core.tables import by_strategy
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.settings import Settings
-from factorlab_assets.store import Experiment, Store, Verdict, Version
+from factorlab_assets.store import Experiment, Store, Verdict, Version, Written
+from factorlab_assets.store_partitions import arrow_schema
 
 RESEARCH_TABLES = ("factor_signals", "scores", "weights", "backtest_returns", "daily_returns")
 LAST_TABLE = "metrics"
@@ -58,7 +61,6 @@ class Month:
     market: Panel
     store: Store
     inputs: dict[str, dict[str, pa.Table]]
-    empty: dict[str, pa.Table]
     dropped: dict[str, str] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -80,8 +82,8 @@ class Month:
 
     def rows(self, table: str, cell: Cell) -> pa.Table:
         """An input's rows of one cell; none where it stored none."""
-        of_cell = self.inputs[table]
-        return of_cell[cell.name] if cell.name in of_cell else self.empty[table]
+        stored = self.inputs[table].get(cell.name)
+        return arrow_schema(schemas.TABLES[table]).empty_table() if stored is None else stored
 
     def show(self, cell: Cell, **metadata: Any) -> None:
         self.metadata.setdefault(cell.key, {}).update(metadata)
@@ -200,6 +202,7 @@ class Run:
         )
         stored = {}
         by_name = by_strategy(rows)
+        self._hand_over(month, written, by_name)
         for cell in month.cells:
             if cell.key in failed:
                 continue
@@ -226,14 +229,32 @@ class Run:
                 dropped |= self.store.refusals(schemas.TABLES[name], list(experiments), experiments)
             good = [cell for cell in cells if cell.key not in dropped]
             keys = {cell.key: cell.experiment_id for cell in good}
-            loaded = {
-                name: self.store.load(schemas.TABLES[name], list(keys), fingerprints=keys)
-                for name in (self.inputs if good else ())
-            }
-        inputs = {name: by_strategy(rows) for name, rows in loaded.items()}
-        empty = {name: rows.slice(0, 0) for name, rows in loaded.items()}
-        market = panel_from_table(monthly)
-        return Month(version, good, market, self.store, inputs, empty, dropped)
+            inputs = {name: self._input(name, keys) for name in (self.inputs if good else ())}
+        market = SharedPanel.of(panel_from_table(monthly))
+        return Month(version, good, market, self.store, inputs, dropped)
+
+    def _input(self, table: str, experiments: Mapping[str, str]) -> dict[str, pa.Table]:
+        """The rows of cells by strategy: those that this process wrote, or as they are stored."""
+        contents = self.store.contents(list(experiments), [table])
+        hashes = {key.partition("|")[2]: content[table] for key, content in contents.items()}
+        month = next(iter(experiments)).partition("|")[0]
+        kept = handover.take((self.store.path, table, month), hashes)
+        if kept is not None:
+            return kept
+        schema = schemas.TABLES[table]
+        return by_strategy(self.store.load(schema, list(experiments), fingerprints=experiments))
+
+    def _hand_over(
+        self, month: Month, written: Mapping[str, Written], rows: Mapping[str, pa.Table]
+    ) -> None:
+        """Keep the cells that were stored for the tables to come."""
+        hashes = {
+            cell.name: written[cell.key].content_hash
+            for cell in month.cells
+            if cell.key in written and written[cell.key].is_stored
+        }
+        place = (self.store.path, self.table.name, month.version.month)
+        handover.keep(place, hashes, rows)
 
     def _close(
         self,
@@ -249,11 +270,9 @@ class Run:
         if self.table.name == LAST_TABLE:
             tables = (*RESEARCH_TABLES, LAST_TABLE)
             with self.store.read():
-                ended += [
-                    (experiments[key], "done", self.store.content_json(key, tables))
-                    for key in stored
-                    if key not in failed
-                ]
+                done = [key for key in stored if key not in failed]
+                contents = self.store.contents(done, tables)
+                ended += [(experiments[key], "done", json.dumps(contents[key])) for key in done]
         if ended:
             self.store.end_attempts(ended, self.run_id)
 
