@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from factorlab_assets import cli
+from factorlab_assets import cli, cli_tables
 from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_tests.orchestration.conftest import MONTH, settings_in
 
@@ -43,7 +43,8 @@ class Command:
                 patch.setenv(name, value)
             patch.chdir(self.folder)
             patch.setattr(sys, "argv", ["factorlab", *arguments])
-            patch.setattr(cli, "out", Console(width=200, highlight=False))
+            for module in (cli, cli_tables):
+                patch.setattr(module, "out", Console(width=200, highlight=False))
             with redirect_stdout(stdout), redirect_stderr(stderr):
                 try:
                     cli.main()
@@ -152,6 +153,7 @@ def test_factors_and_strategies_are_listed_with_their_timing(factorlab: Command)
             ("ingest", "--month", "2012-05", "--source", "stooq-files", "--path", "no.zip"),
             "no.zip",
         ),
+        (("ingest", "--month", "2012-05", "--second"), "without --second first"),
         (("verify", "0000000000000000"), "no finished experiment"),
     ],
 )
@@ -159,6 +161,21 @@ def test_what_cannot_be_done_is_one_paragraph(
     used: Command, words: tuple[str, ...], told: str
 ) -> None:
     assert told in used.refused(*words)
+
+
+def test_a_second_source_is_listed_beside_the_months_prices(used: Command) -> None:
+    header = "timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient"
+    (used.folder / "vendor").mkdir()
+    (used.folder / "vendor" / "SPY.csv").write_text(f"{header}\n2012-06-29,9,9,8,8,8,5,0.1,1.0\n")
+    words = ("--second", "--source", "alphavantage", "--path", "vendor", "--universe", "all")
+    done = used("ingest", "--month", MONTH, *words, "--distributions", "vendor")
+    assert done.returncode == 0, done.stderr
+    first, second = re.findall(rf"^{MONTH}-.*$", done.stdout, re.MULTILINE)
+    assert re.search(r"synthetic +current +.* 13 ", first)
+    assert re.search(r"alphavantage, .* second source, current +.* 1 +1$", second)
+    assert "second data came from another source" in used.refused(
+        "ingest", "--month", MONTH, "--second"
+    )
 
 
 def test_a_corrupt_archive_is_refused_and_nothing_is_lost(used: Command) -> None:

@@ -91,6 +91,24 @@ def test_a_source_that_ends_early_fails_and_stores_nothing(
     assert project.store.versions() == []
 
 
+def test_a_second_source_is_reported_and_changes_no_returns(
+    project: Project, tmp_path: Path
+) -> None:
+    assert failure(project.market()) == ""
+    before = project.store.load(schemas.MONTHLY_RETURNS, [MONTH])
+    (tmp_path / "spy.csv").write_text("Date,Open,High,Low,Close\n2012-06-29,10,11,9,10.5\n")
+    project.settings.universes_path.write_text("one: {tickers: {SPY: Equity}}\n")
+    said = {"source": "stooq-files", "path": str(tmp_path / "spy.csv"), "universe": "one"}
+    result = project.market(**said, second=True)
+    assert failure(result) == ""
+    second = project.store.second_version(MONTH)
+    assert second is not None
+    shown = materializations(result, "raw_prices")[MONTH]
+    assert (shown["role"], shown["data_version"]) == ("second", second.data_version_id)
+    assert shown["dagster/row_count"] == 1
+    assert project.store.load(schemas.MONTHLY_RETURNS, [MONTH]) == before
+
+
 def test_distributions_make_total_returns(project: Project, tmp_path: Path) -> None:
     (tmp_path / "paid.csv").write_text(
         "Date,Open,High,Low,Close,Volume\n2012-05-31,10,10,10,10,5\n2012-06-29,10,11,9,10.5,5\n"
