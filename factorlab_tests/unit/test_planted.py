@@ -68,7 +68,8 @@ def test_the_same_seed_plants_the_same_and_another_seed_something_else(
     again, other = (plant(bars, seed, asset_classes=TICKERS) for seed in (1, 2))
     assert ours == again
     assert ours.prices != other.prices
-    assert ours.truth != other.truth
+    for kind in ("spike", "ohlc", "missing"):
+        assert not errors(ours, kind).equals(errors(other, kind))
     assert ours.distributions != other.distributions
 
 
@@ -218,6 +219,22 @@ def test_prices_and_dividends_make_the_synthetic_total_return(
     # Two closes in cents as traded (before a 1:10 split ten of ours), and a dividend finer still.
     cents = np.abs(true - given) * before.dropna() / 0.01
     assert cents.mul(paid["split"].clip(upper=1).groupby("ticker").prod(), level=0).max() < 1.02
+
+
+def test_a_price_without_dividends_is_in_cents_as_it_was_traded(
+    by_basis: dict[str, Planted],
+) -> None:
+    """Before a split of 2 that the file carries, twice its close is in cents."""
+    of = by_basis["price_only"]
+    file = of.prices.to_pandas(date_as_object=False)
+    paid = of.distributions.to_pandas(date_as_object=False)
+    splits = paid[paid["split"] != 1]
+    assert len(splits) >= 5
+    for row in splits.itertuples():
+        file.loc[(file["ticker"] == row.ticker) & (file["date"] < row.ex_date), PRICES] *= row.split
+    traded = file[PRICES].to_numpy()
+    traded = traded[(traded >= 1) & (traded < 1000)]
+    assert np.abs(traded * 100 - np.rint(traded * 100)).max() < 0.11, "six digits of up to 1000"
 
 
 @pytest.mark.parametrize("basis", ["adjusted", "mixed"])
