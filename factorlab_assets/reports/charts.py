@@ -10,8 +10,8 @@ says "no data". Dates are ascending, NaN = not known, text from outside is escap
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +33,8 @@ BENCHMARK, CASH, OTHER = "#7b8288", "#dfe3e6", "#9aa1a7"
 INLINE_CHARACTERS = 1000
 """Dagster (1.13) shows markdown of fewer UTF-16 units inline, longer behind "[Show Markdown]"."""
 
-_MARKDOWN = re.compile(r"[&<>|\\`*_~\[\]!]")
-_ADDRESS = re.compile(r"[%#&<>\\`]")
+_MARKDOWN = {ord(c): f"&#{ord(c)};" for c in r"&<>|\`*_~[]!"}
+_ADDRESS = {c: f"%{ord(c):02X}" for c in r"%#&<>\`"}  # the percent sign before what brings new ones
 
 
 def nav_and_drawdown(
@@ -218,6 +218,7 @@ def _hues(families: list[str]) -> dict[str, str]:
     return hues | {"other": OTHER}
 
 
+@lru_cache(maxsize=256)
 def _shades(hue: str, count: int) -> list[str]:
     if count == 1:
         return [hue]
@@ -342,8 +343,9 @@ def as_markdown_image(picture: str, alt: str) -> str:
 
     Percent signs are shorter than base64: the address is the SVG itself but for a few characters.
     """
-    address = _ADDRESS.sub(lambda match: f"%{ord(match[0]):02X}", picture)
-    return f"![{escape_markdown(alt)}](<data:image/svg+xml,{address}>)"
+    for character, code in _ADDRESS.items():
+        picture = picture.replace(character, code)
+    return f"![{escape_markdown(alt)}](<data:image/svg+xml,{picture}>)"
 
 
 def preview_table(table: pa.Table, n: int) -> str:
@@ -380,6 +382,7 @@ def _cell(value: object) -> str:
     return f"{value:.5g}" if isinstance(value, float) else escape_markdown(str(value))
 
 
+@lru_cache(maxsize=4096)
 def escape_markdown(text: str) -> str:
     """`text` on one line, with what markdown or HTML would interpret as character references."""
-    return _MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", svg.one_line(text))
+    return svg.one_line(text).translate(_MARKDOWN)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ def one_line(text: str) -> str:
     return " ".join(_NOT_XML.sub("\ufffd", text).split())
 
 
+@lru_cache(maxsize=4096)
 def escape(text: str, longest: int) -> str:
     """`text` on one line, cut to `longest` characters, safe inside XML text and attributes.
 
@@ -108,10 +110,13 @@ def decimate(values: Floats, most: int = MAX_POINTS) -> Ints:
     if known.size <= most:
         return known
     size = -(-known.size // (most // 2 - 1))
-    buckets = np.pad(values[known], (0, -known.size % size), mode="edge").reshape(-1, size)
+    shown = values[known]
+    buckets = np.append(shown, np.repeat(shown[-1], -known.size % size)).reshape(-1, size)
     starts = np.arange(len(buckets)) * size
-    picks = [starts + buckets.argmin(axis=1), starts + buckets.argmax(axis=1), [0, known.size - 1]]
-    kept: Ints = known[np.unique(np.concatenate(picks))]
+    is_kept = np.zeros(buckets.size, dtype=np.bool_)
+    is_kept[starts + buckets.argmin(axis=1)] = is_kept[starts + buckets.argmax(axis=1)] = True
+    is_kept[[0, known.size - 1]] = True
+    kept: Ints = known[is_kept[: known.size]]
     return kept
 
 
@@ -133,8 +138,9 @@ def line(
     unknown = np.cumsum(~np.isfinite(values))[keep]
     points = np.rint(per_pixel * np.column_stack((x[keep], y[keep]))).astype(int)
     pieces = []
-    for piece in np.split(points, np.flatnonzero(np.diff(unknown)) + 1):
-        moves = np.diff(piece, axis=0).ravel().tolist()
+    breaks = np.flatnonzero(unknown[1:] != unknown[:-1]) + 1
+    for piece in np.split(points, breaks) if breaks.size else [points]:
+        moves = (piece[1:] - piece[:-1]).ravel().tolist()
         drawn = f"M{piece[0, 0]} {piece[0, 1]}l" + " ".join(map(str, moves or [0, 0]))
         if base is not None:
             drawn += f"V{per_pixel * base:.0f}H{piece[0, 0]}z"
