@@ -95,6 +95,16 @@ SPLIT_LINES = (
 )
 
 
+def test_a_split_in_another_file_leaves_adjusted_amounts_alone(tmp_path: Path) -> None:
+    listed(tmp_path / "in" / "raw.csv", "SPY,2024-01-05,12,", "SPY,2024-03-01,0,3", header=SPLIT)
+    listed(tmp_path / "in" / "adjusted.csv", "SPY,2024-02-01,12")
+    assert rows_of(tmp_path / "in") == [
+        ("SPY", "2024-01-05", 4.0, 1.0),
+        ("SPY", "2024-02-01", 12.0, 1.0),
+        ("SPY", "2024-03-01", 0.0, 3.0),
+    ]
+
+
 def test_with_splits_amounts_are_divided_by_the_later_ones(tmp_path: Path) -> None:
     path = listed(tmp_path / "paid.csv", *SPLIT_LINES, header=SPLIT)
     assert rows_of(path) == [
