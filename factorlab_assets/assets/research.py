@@ -19,6 +19,7 @@ from factorlab_assets.assets.batch import Cell, Month, research_asset
 from factorlab_assets.core import identities, proof, research, returns, tables
 from factorlab_assets.core.backtest import Backtest
 from factorlab_assets.core.daily import Daily, DailyPrices
+from factorlab_assets.core.holding import carried
 from factorlab_assets.core.panel import Panel
 from factorlab_assets.core.portfolio import Book
 from factorlab_assets.reports import charts, inline
@@ -170,19 +171,20 @@ def _nav_pictures(cell: Cell, series: Any, benchmark: Any = None) -> dict[str, A
 
 
 def _daily_prices(month: Month) -> DailyPrices:
-    """The daily closes of whatever any of the cells holds, read once for all."""
+    """The daily prices of whatever any of the cells holds, read and carried on once for all."""
     held: set[str] = set()
     for rows in month.inputs["weights"].values():
         held |= set(rows.filter(pc.not_equal(rows["weight"], 0.0))["ticker"].unique().to_pylist())
     version = month.version
     with month.store.read() as con:
-        return returns.daily_basis(
+        dates, tickers, close, open_ = returns.daily_basis(
             con,
             ingest.version_bars(version.data_version_id),
             ingest.version_distributions(version),
             held,
             version.last_date,
         )
+    return dates, tickers, carried(close), open_
 
 
 def _prove(month: Month, cells: list[Cell]) -> None:

@@ -87,8 +87,8 @@ def carried(marks: Floats) -> Floats:
     [[nan, 1.0], [2.0, 1.0]]
     """
     unknown = np.isnan(marks)
-    if not unknown.any():
-        return marks
+    if not (unknown[1:] & ~unknown[:-1]).any():
+        return marks  # nothing known is followed by an unknown
     rows = np.arange(len(marks), dtype=np.int32)[:, np.newaxis]
     source = np.maximum.accumulate(np.where(unknown, np.int32(0), rows), axis=0)
     return np.asarray(np.take_along_axis(marks, source, axis=0))

@@ -1,6 +1,6 @@
 """Between arrays and long tables, for many strategies at once: what the store holds of a cell.
 
-Belongs here: the columns of `schemas` less `month`, one Arrow record batch per strategy, and back.
+Belongs here: the columns of `schemas` less `month`, one strategy's rows after another's, and back.
 Does not: computing, or the database. The way there and back is exact: NaN is a null (or no row).
 Every `*_table` takes (strategy name, …) per strategy; every `*_from_table` takes the rows of one
 strategy (see `by_strategy`) and its universe's panel.
@@ -164,7 +164,8 @@ def _table(table: schemas.Table, cells: Iterable[tuple[str, Mapping[str, Any]]])
         ]
         label = pa.repeat(pa.scalar(strategy, pa.string()), len(arrays[0]))
         batches.append(pa.record_batch([label, *arrays], schema=schema))
-    return pa.Table.from_batches(batches, schema=schema)
+    # In one piece: DuckDB takes 200 of them in twice the time.
+    return pa.Table.from_batches(batches, schema=schema).combine_chunks()
 
 
 def _placed(panel: Panel, t: Index, n: Index) -> dict[str, Any]:
