@@ -16,16 +16,16 @@ or before the first bar, or after the last, touches no return and is left out.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from factorlab_assets.core.calendar import FIRST_DAY, Dates, month_end, sessions
+from factorlab_assets.core.calendar import Dates, month_end
 from factorlab_assets.core.panel import Floats
+from factorlab_assets.core.relations import registered, sessions_registered
 
 STALE_SESSIONS = 5
 """A month-end price may be this many sessions old (timing law 1)."""
@@ -209,7 +209,7 @@ def monthly_returns(
             columns=", ".join(columns),
         )
     )
-    with _sessions_registered(con, through):
+    with sessions_registered(con, through):
         return con.sql(f"WITH {','.join(parts)}").to_arrow_table()
 
 
@@ -232,7 +232,7 @@ def daily_basis(
     wanted = pa.table({"ticker": names.tolist(), "i": np.arange(len(names))})
     own = f"(FROM {bars} SEMI JOIN factorlab_wanted USING (ticker))"
     query = f"WITH {_BARS.format(bars=own, through=through)}"
-    with _sessions_registered(con, through) as every, _registered(con, "factorlab_wanted", wanted):
+    with sessions_registered(con, through) as every, registered(con, "factorlab_wanted", wanted):
         keyed = f"{query} {_KEYED.format(rows='_bars')}"
         start = con.sql(f"{keyed} SELECT coalesce(min(n), {len(every)})").fetchall()[0][0]
         dates = every[start:]
@@ -258,22 +258,3 @@ def _with_growth(rows: str, day: str, distributions: str | None) -> str:
     if distributions is None:
         return f"(SELECT *, 1.0::DOUBLE AS growth FROM {rows})"  # noqa: S608 - our own names
     return _WITH_GROWTH.format(rows=rows, day=day)
-
-
-@contextmanager
-def _sessions_registered(con: duckdb.DuckDBPyConnection, through: dt.date) -> Iterator[Dates]:
-    """`factorlab_sessions`: date, its number n in the calendar and the number m of its month."""
-    every = sessions(FIRST_DAY, through)
-    months = every.astype("datetime64[M]").astype(np.int64)
-    table = pa.table({"date": every, "m": months, "n": np.arange(len(every))})
-    with _registered(con, "factorlab_sessions", table):
-        yield every
-
-
-@contextmanager
-def _registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
-    con.register(name, table)
-    try:
-        yield
-    finally:
-        con.unregister(name)

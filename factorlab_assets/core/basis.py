@@ -1,0 +1,295 @@
+"""What each ticker's closes carry of its distributions, and so what a return of them means.
+
+Belongs here: the tables `distribution_status` and `price_basis`, and the SQL that feeds them. Does
+not: the arithmetic of one ticker (`basis_evidence`), or total returns (`adjust`).
+
+`bars`, `second` and `distributions` are SQL relations that the caller vouches for. `second` holds
+the split-adjusted closes of another vendor or of another version of the same one; neither file is
+presumed right about a price, and all that is read from them is where their ratio steps.
+
+Everything said here is an inference about the file as of its last bar, its known_at.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from factorlab_assets.core import basis_evidence as evidence
+from factorlab_assets.core.basis_evidence import Series
+from factorlab_assets.core.basis_stretches import Printed, stretches
+from factorlab_assets.core.calendar import month_end
+from factorlab_assets.core.panel import Floats
+from factorlab_assets.core.relations import registered, sessions_registered
+
+BEYOND = 1.5
+"""A list of distributions holds for so many of its median gaps beyond its last row."""
+_BATCH = 50
+
+STATUS_SCHEMA = pa.schema(
+    [
+        ("ticker", pa.string()),
+        ("ex_date", pa.date32()),
+        ("amount", pa.float64()),
+        ("status", pa.string()),
+        ("applied_on", pa.date32()),
+        ("carried", pa.float64()),
+        ("factor", pa.float64()),
+        ("early_step", pa.float64()),
+        ("early_until", pa.date32()),
+        ("evidence", pa.string()),
+        ("known_at", pa.date32()),
+    ]
+)
+BASIS_SCHEMA = pa.schema(
+    [
+        ("ticker", pa.string()),
+        ("first_date", pa.date32()),
+        ("last_date", pa.date32()),
+        ("basis", pa.string()),
+        ("is_total_return_known", pa.bool_()),
+        ("evidence", pa.string()),
+        ("known_at", pa.date32()),
+    ]
+)
+
+_LISTED = """
+SELECT ticker, ex_date, amount, split FROM {distributions}
+SEMI JOIN (SELECT DISTINCT ticker FROM {bars} WHERE date <= DATE '{through}') USING (ticker)
+WHERE ex_date <= DATE '{through}' ORDER BY ticker, ex_date"""
+
+_SERIES = """
+SELECT
+    ticker, date, close, volume, second_close,
+    list_median([ln(high / second_high), ln(low / second_low), ln(close / second_close)]) AS ratio,
+    CASE WHEN volume > 0 AND second_volume > 0 THEN ln(second_volume / volume) END AS volume_ratio
+FROM (SELECT ticker, date, high, low, close, volume FROM {bars} WHERE {chosen})
+LEFT JOIN (
+    SELECT
+        ticker, date, high AS second_high, low AS second_low, close AS second_close,
+        volume AS second_volume
+    FROM {second} WHERE {chosen}
+) USING (ticker, date)
+SEMI JOIN factorlab_sessions USING (date)
+ORDER BY ticker, date"""
+
+
+def distribution_status(
+    con: duckdb.DuckDBPyConnection, bars: str, distributions: str, second: str | None, month: str
+) -> pa.Table:
+    """Of each distribution with an amount, whether the closes carry it, since when, and why.
+
+    Parameters
+    ----------
+    bars, second : relations ticker, date, open, high, low, close, volume.
+    distributions : relation ticker, ex_date, amount, split; amounts per split-adjusted share.
+    month : '2024-05'; nothing later is looked at.
+
+    Returns
+    -------
+    schemas.DISTRIBUTION_STATUS less its partition's columns. An ex-date on or before the first bar
+    or after the last touches no return and has no row.
+    """
+    through = month_end(month)
+    listed = _listed(con, bars, distributions, through)
+    known_at = _last_bar(con, bars, through)
+    rows: list[dict[str, Any]] = []
+    for ticker, series in _each_series(con, bars, second, listed, through):
+        rows += _status_rows(ticker, series, listed[ticker], known_at)
+    return pa.Table.from_pylist(rows, STATUS_SCHEMA)
+
+
+class _List:
+    """One ticker's rows of the list: ex_date (k,), amount (k,), split (k,), ascending."""
+
+    def __init__(self, columns: dict[str, Any], rows: slice) -> None:
+        self.ex_date = columns["ex_date"][rows].astype("datetime64[D]")
+        self.amount = columns["amount"][rows]
+        self.split = columns["split"][rows]
+
+    def complete_to(self) -> dt.date:
+        """The last day on which it is known whether something was paid."""
+        paid = self.ex_date[self.amount > 0]
+        gap = np.median(np.diff(paid).astype(np.int64)) if len(paid) > 1 else 0
+        last: dt.date = (self.ex_date[-1] + int(BEYOND * gap)).item()
+        return last
+
+    def shares_since(self, date: Any) -> Floats:
+        """(n,) today's shares per share of each day: the product of the later splits."""
+        later = np.append(np.cumprod(self.split[::-1])[::-1], 1.0)
+        shares: Floats = later[np.searchsorted(self.ex_date, date, side="right")]
+        return shares
+
+
+def _listed(
+    con: duckdb.DuckDBPyConnection, bars: str, distributions: str, through: dt.date
+) -> dict[str, _List]:
+    query = _LISTED.format(distributions=distributions, bars=bars, through=through)
+    columns = con.sql(query).fetchnumpy()
+    return {ticker: _List(columns, rows) for ticker, rows in evidence.by_ticker(columns)}
+
+
+def _last_bar(con: duckdb.DuckDBPyConnection, bars: str, through: dt.date) -> dt.date | None:
+    query = f"SELECT max(date) FROM {bars} WHERE date <= DATE '{through}'"  # noqa: S608 - the caller vouches for the relation
+    last: dt.date | None = con.sql(query).fetchall()[0][0]
+    return last
+
+
+def _each_series(
+    con: duckdb.DuckDBPyConnection,
+    bars: str,
+    second: str | None,
+    listed: dict[str, _List],
+    through: dt.date,
+) -> Any:
+    names = sorted(listed)
+    for start in range(0, len(names), _BATCH):
+        chosen = "ticker IN ({}) AND date <= DATE '{}'".format(
+            ", ".join(f"'{name}'" for name in names[start : start + _BATCH]), through
+        )
+        query = _SERIES.format(bars=bars, second=second or f"(FROM {bars} LIMIT 0)", chosen=chosen)
+        with sessions_registered(con, through):
+            columns = con.sql(query).fetchnumpy()
+        for ticker, rows in evidence.by_ticker(columns):
+            own = {name: values[rows] for name, values in columns.items()}
+            yield ticker, _series(own, listed[ticker])
+
+
+def _series(own: dict[str, Any], listed: _List) -> Series:
+    date = own["date"].astype("datetime64[D]")
+    close, volume, other, ratio, volume_ratio = (
+        np.ma.filled(own[name].astype(float), np.nan)
+        for name in ("close", "volume", "second_close", "ratio", "volume_ratio")
+    )
+    parts = np.nan_to_num(volume) * evidence.SPLIT_PARTS
+    fractional = np.abs(parts - np.round(parts)) > 0.01
+    shares = listed.shares_since(date)
+    plain, other_plain = (_on_cents(each * shares) for each in (close, other))
+    return Series(date, close, ratio, volume_ratio, plain & ~fractional, fractional, other_plain)
+
+
+def _on_cents(close: Any) -> evidence.Flags:
+    return np.asarray(np.abs(close * 100 - np.round(close * 100)) < 0.02)
+
+
+def _status_rows(
+    ticker: str, series: Series, listed: _List, known_at: dt.date | None
+) -> list[dict[str, Any]]:
+    bar = np.searchsorted(series.date, listed.ex_date)
+    inside = (listed.amount > 0) & (bar > 0) & (bar < len(series.date))
+    at, which = np.unique(bar[inside], return_inverse=True)
+    if not len(at):
+        return []
+    amount = np.bincount(which, weights=listed.amount[inside])
+    found = evidence.judge(series, at, amount)
+    rows = []
+    for ex_date, paid, k in zip(
+        listed.ex_date[inside].tolist(), listed.amount[inside].tolist(), which, strict=True
+    ):
+        one = found[k]
+        rows.append(
+            {
+                "ticker": ticker,
+                "ex_date": ex_date,
+                "amount": paid,
+                "status": one.status,
+                "applied_on": _day(series, one.applied),
+                "carried": paid * one.share,
+                "factor": one.factor,
+                "early_step": one.early_step,
+                "early_until": _day(series, one.until),
+                "evidence": one.words,
+                "known_at": known_at,
+            }
+        )
+    return rows
+
+
+def _day(series: Series, bar: int | None) -> dt.date | None:
+    day: dt.date | None = None if bar is None else series.date[bar].item()
+    return day
+
+
+_PRINT = """
+_flagged AS (
+    SELECT ticker, date,
+        abs(volume * {parts} - round(volume * {parts})) > 0.01 AS is_fractional,
+        abs(close * 100 - round(close * 100)) > 0.02 AS is_off
+    FROM {bars} WHERE date <= DATE '{through}'
+),
+_months AS (
+    SELECT ticker, date_trunc('month', date) AS m, min(date) AS first_bar, max(date) AS last_bar,
+        count(*) AS n, max(date) FILTER (is_fractional) AS last_fractional,
+        count(*) FILTER (is_fractional) AS n_fractional,
+        max(date) FILTER (is_off) AS last_off,
+        count(*) FILTER (is_off) AS n_off
+    FROM _flagged GROUP BY ALL
+)
+SELECT ticker, min(first_bar) AS first_bar, max(last_bar) AS last_bar, sum(n)::BIGINT AS n,
+    sum(n_fractional)::BIGINT AS n_fractional, max(last_fractional) AS last_fractional,
+    sum(n_off)::BIGINT AS n_off,
+    max(last_off) FILTER (n_off > {off} * n) AS last_off
+FROM _months GROUP BY ticker ORDER BY ticker"""
+
+
+# A stretch begins and ends on bars; only those of tickers with a cut inside have to be looked for.
+_SNAPPED = """
+WITH _cut AS (
+    SELECT ticker, first_date AS cut FROM factorlab_stretches
+    QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY first_date) > 1
+),
+_bar AS (
+    SELECT ticker, cut, min(date) FILTER (date >= cut) AS after,
+        max(date) FILTER (date < cut) AS before
+    FROM {bars} JOIN _cut USING (ticker) GROUP BY ticker, cut
+)
+SELECT s.ticker, coalesce(a.after, s.first_date) AS first_date,
+    coalesce(b.before, s.last_date) AS last_date, basis, is_total_return_known, evidence, known_at
+FROM factorlab_stretches AS s
+LEFT JOIN _bar AS a ON a.ticker = s.ticker AND a.cut = s.first_date
+LEFT JOIN _bar AS b ON b.ticker = s.ticker AND b.cut = s.last_date + 1
+WHERE coalesce(a.after, s.first_date) <= coalesce(b.before, s.last_date)
+ORDER BY s.ticker, first_date"""
+
+
+def price_basis(
+    con: duckdb.DuckDBPyConnection,
+    bars: str,
+    distributions: str | None,
+    status: pa.Table,
+    second: str | None,
+    month: str,
+) -> pa.Table:
+    """Per ticker, from bar to bar, whether returns of the closes hold all distributions or none.
+
+    Parameters
+    ----------
+    bars, distributions, second : relations, as in `distribution_status`.
+    status : what that said of the same ones.
+
+    Returns
+    -------
+    schemas.PRICE_BASIS less its partition's columns; the stretches of a ticker cover its bars.
+    """
+    through = month_end(month)
+    known_at = _last_bar(con, bars, through)
+    listed = _listed(con, bars, distributions, through) if distributions else {}
+    query = _PRINT.format(
+        bars=bars, through=through, parts=evidence.SPLIT_PARTS, off=1 - evidence.SHARE_PRINTED
+    )
+    printed = con.sql(f"WITH {query}").to_arrow_table().to_pylist()
+    by_ticker: dict[str, list[dict[str, Any]]] = {}
+    for row in status.to_pylist():
+        by_ticker.setdefault(row["ticker"], []).append(row)
+    rows: list[dict[str, Any]] = []
+    for one in printed:
+        ticker = one["ticker"]
+        until = listed[ticker].complete_to() if ticker in listed else None
+        found = stretches(Printed(**one), until, by_ticker.get(ticker, []))
+        rows += [{"ticker": ticker, "known_at": known_at, **each._asdict()} for each in found]
+    with registered(con, "factorlab_stretches", pa.Table.from_pylist(rows, BASIS_SCHEMA)):
+        return con.sql(_SNAPPED.format(bars=bars)).to_arrow_table().cast(BASIS_SCHEMA)

@@ -1,0 +1,36 @@
+"""Arrow tables as DuckDB relations for the length of a block.
+
+Belongs here: lending tables to a connection. Does not: any query.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from factorlab_assets.core.calendar import FIRST_DAY, Dates, sessions
+
+
+@contextmanager
+def registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """`name` is a relation on `con` inside the block."""
+    con.register(name, table)
+    try:
+        yield
+    finally:
+        con.unregister(name)
+
+
+@contextmanager
+def sessions_registered(con: duckdb.DuckDBPyConnection, through: dt.date) -> Iterator[Dates]:
+    """`factorlab_sessions`: date, its number n in the calendar and the number m of its month."""
+    every = sessions(FIRST_DAY, through)
+    months = every.astype("datetime64[M]").astype(np.int64)
+    table = pa.table({"date": every, "m": months, "n": np.arange(len(every))})
+    with registered(con, "factorlab_sessions", table):
+        yield every
