@@ -19,6 +19,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from factorlab_assets import cli_prices, cli_revisions
+from factorlab_assets.cli_options import Demo, Month, settings_of, store_of
 from factorlab_assets.cli_tables import (
     out,
     plain,
@@ -37,10 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-Month = Annotated[str, typer.Option(help="calendar month, as in 2024-05")]
+app.add_typer(cli_prices.app, name="prices", no_args_is_help=True)
+app.command("revisions")(cli_revisions.revisions)
 SOURCES = "synthetic, stooq-files, stooq-http or alphavantage"
 PAID = "CSV file or folder: ticker, ex_date, amount, maybe split"
-Demo = Annotated[bool, typer.Option(help="the demo's own database instead of yours")]
 
 DEMO_MONTH = "2024-05"
 MARKET_STEPS, RESEARCH_STEPS = 4, 6
@@ -57,19 +59,12 @@ def main() -> None:
         sys.exit(1)
 
 
-def _settings(demo: bool = False) -> Settings:
-    if demo:
-        folder = Settings().data_dir / "demo"
-        return Settings(data_dir=folder, database=None, source="synthetic")
-    return Settings()
-
-
 @app.command()
 def init() -> None:
     """Create the Dagster home and a .env that plain `dagster` commands read."""
     from factorlab_assets.assets import launch
 
-    settings = _settings()
+    settings = settings_of()
     home = launch.init_home(settings)
     env = settings.root / ".env"
     lines = env.read_text().splitlines() if env.exists() else []
@@ -91,7 +86,7 @@ def ingest(
     """Store one month's data version and compute its quality and monthly returns."""
     from factorlab_assets.assets import launch
 
-    settings = _settings()
+    settings = settings_of()
     launch.init_home(settings)
     config = {
         "source": source,
@@ -103,8 +98,8 @@ def ingest(
     }
     with _progress(f"market {month}", MARKET_STEPS):
         launch.run_market(_definitions(settings), month, config)
-    show_versions(_store(settings), month)
-    show_quality(_store(settings), month)
+    show_versions(store_of(settings), month)
+    show_quality(store_of(settings), month)
 
 
 @app.command()
@@ -114,7 +109,7 @@ def run(
     every: Annotated[bool, typer.Option("--all", help="every valid strategy file")] = False,
 ) -> None:
     """Compute strategies on a month's current data and print their metrics."""
-    _run(_settings(), month, strategy or [], every)
+    _run(settings_of(), month, strategy or [], every)
 
 
 @app.command()
@@ -122,7 +117,7 @@ def demo() -> None:
     """Ingest invented prices into the demo's own database and run every shipped strategy."""
     from factorlab_assets.assets import launch
 
-    settings = _settings(demo=True)
+    settings = settings_of(demo=True)
     launch.init_home(settings)
     with _progress(f"market {DEMO_MONTH}", MARKET_STEPS):
         launch.run_market(_definitions(settings), DEMO_MONTH, {"source": "synthetic"})
@@ -152,7 +147,7 @@ def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
                 do=f"add {name}.yaml to {settings.strategies_path}, or correct the name",
             )
     launch.init_home(settings)
-    if _store(settings).current_version(month) is None:
+    if store_of(settings).current_version(month) is None:
         raise FactorLabError(
             "no prices for that month",
             where=settings.database_path,
@@ -165,7 +160,7 @@ def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
         with _progress(f"research {month}", RESEARCH_STEPS):
             launch.run_research(_definitions(settings), month, chosen)
     finally:
-        show_metrics(_store(settings), month, chosen)
+        show_metrics(store_of(settings), month, chosen)
 
 
 @app.command()
@@ -175,7 +170,7 @@ def ui(
     """Open the Dagster web UI with its daemon on this machine."""
     from factorlab_assets.assets import launch
 
-    settings = _settings(demo)
+    settings = settings_of(demo)
     launch.init_home(settings)
     # `dagster dev` is what workspace.yaml works with; its hint at another command is no news.
     environment = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"} | os.environ
@@ -192,13 +187,13 @@ def ui(
 @app.command()
 def versions(demo: Demo = False) -> None:
     """List every data version: source, span, basis, and which one each month points at."""
-    show_versions(_store(_settings(demo)), None)
+    show_versions(store_of(settings_of(demo)), None)
 
 
 @app.command()
 def strategies() -> None:
     """List the strategy files, and what is wrong with those that are not valid."""
-    settings = _settings()
+    settings = settings_of()
     good, bad = _strategy_files(settings)
     for name, said in good.items():
         universe = said.universe if isinstance(said.universe, str) else ", ".join(said.universe)
@@ -238,7 +233,7 @@ def verify(
     """Recompute an experiment from its stored data and configuration and compare every table."""
     from factorlab_assets import verify as recompute
 
-    found = recompute.verify(_store(_settings(demo)), experiment_id)
+    found = recompute.verify(store_of(settings_of(demo)), experiment_id)
     out.print(plain(found.told))
     if not found.identical:
         raise typer.Exit(1)
@@ -248,7 +243,7 @@ def verify(
 def experiments(demo: Demo = False) -> None:
     """List every attempt of every experiment, newest last."""
     table = plain_table("experiment", "strategy", "data version", "code", "try", "status")
-    for row in _store(_settings(demo)).experiments().to_pylist():
+    for row in store_of(settings_of(demo)).experiments().to_pylist():
         cells = [row["experiment_id"], row["strategy"], row["data_version_id"]]
         cells += [row["code_version"][:6], row["attempt"], row["status"]]
         table.add_row(*map(plain, cells))
@@ -260,15 +255,9 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="do it, not only say it")] = False,
 ) -> None:
     """Drop data versions that no month points at and no experiment rests on."""
-    dropped = _store(_settings()).prune(dry_run=not yes)
+    dropped = store_of(settings_of()).prune(dry_run=not yes)
     verb = "dropped" if yes else "would drop (say --yes)"
     out.print(f"{verb}: {', '.join(dropped) or 'nothing'}")
-
-
-def _store(settings: Settings) -> Any:
-    from factorlab_assets.store import Store
-
-    return Store(settings.database_path, lock_timeout_s=settings.lock_timeout_s)
 
 
 def _definitions(settings: Settings) -> Any:
@@ -284,14 +273,17 @@ def _strategy_files(settings: Settings) -> tuple[dict[str, Any], dict[str, Facto
 
 
 class _Steps(logging.Handler):
-    """Moves the progress bar when an asset says that it is done."""
+    """Moves the progress bar when an asset says that it is done; prints what it warns of."""
 
     def __init__(self, advance: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
         self._advance = advance
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._advance(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            out.print(f"[yellow]Note:[/yellow] {plain(record.getMessage())}", soft_wrap=True)
+        else:
+            self._advance(record.getMessage())
 
 
 @contextmanager

@@ -32,6 +32,34 @@ def plain_table(*columns: str, numbers: int = 0, folded: int = 0) -> Table:
     return table
 
 
+def percent(value: float | None) -> str:
+    """A decimal as a percentage with its sign; a dash where there is none."""
+    return "–" if value is None or value != value else f"{value:+.2%}"
+
+
+def ratio(value: float | None) -> str:
+    """A ratio to two digits; a dash where there is none."""
+    return "–" if value is None or value != value else f"{value:.2f}"
+
+
+def price(value: float | None) -> str:
+    """A price or an amount to six digits; a dash where there is none."""
+    return "–" if value is None or value != value else f"{value:.6g}"
+
+
+def say_version(version: Any, before: str = "") -> None:
+    """Which data it is, and loudly that it is invented where it is."""
+    out.print(f"{before}{version.data_version_id}  {plain(version.source)}, {version.price_basis}")
+    if version.price_basis == "synthetic":
+        out.print("[yellow]SYNTHETIC: invented prices.[/yellow]")
+
+
+def say_more(count: int, limit: int) -> None:
+    """That rows were left out, where they were."""
+    if count > limit:
+        out.print(f"[dim]{count - limit:,} more: --limit {count}[/dim]")
+
+
 def show_versions(store: Any, month: str | None) -> None:
     """The data versions of one month, or of all."""
     columns = ("data version", "source", "notes", "from", "to", "names", "rows")

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     )
     strategies_dir: Path = Field(Path("data/strategies"), description="strategy files")
     universes_file: Path = Field(Path("data/universes.yaml"), description="named universes")
+    price_rules_file: Path = Field(
+        Path("data/prices.yaml"), description="what is done about suspect prices"
+    )
     drop_dir: Path | None = Field(None, description="watched for archives; default DATA_DIR/drop")
 
     source: SourceName = Field("synthetic", description="where prices come from")
@@ -88,6 +91,10 @@ class Settings(BaseSettings):
     @property
     def universes_path(self) -> Path:
         return self.path(self.universes_file)
+
+    @property
+    def price_rules_path(self) -> Path:
+        return self.path(self.price_rules_file)
 
     @property
     def drop_path(self) -> Path:

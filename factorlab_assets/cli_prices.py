@@ -1,0 +1,354 @@
+"""`factorlab prices …`: what prices are worth, ticker by ticker.
+
+Belongs here: arguments, tables and files of these commands. Does not: judging prices (`core`) or
+drawing (`reports.charts_prices`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from factorlab_assets.cli_options import (
+    Demo,
+    LatestMonth,
+    Limit,
+    current_version,
+    settings_of,
+    store_of,
+    stored_version,
+)
+from factorlab_assets.cli_tables import (
+    out,
+    percent,
+    plain,
+    plain_table,
+    price,
+    say_more,
+    say_version,
+)
+from factorlab_assets.errors import FactorLabError
+
+if TYPE_CHECKING:
+    from factorlab_assets.schemas import Table
+    from factorlab_assets.store import Store, Version
+
+app = typer.Typer(help="What prices are worth: basis, suspects, second source.")
+
+Ticker = Annotated[str, typer.Argument(help="as `factorlab prices suspects` names it")]
+SPARK_WIDTH, LAST_BARS, LISTED = 72, 5, 12
+SEVERITY = {"error": 0, "warning": 1, "info": 2}
+
+
+@app.command()
+def show(
+    ticker: Ticker,
+    month: LatestMonth = "",
+    start: Annotated[str, typer.Option("--from", help="first day, as in 2020-01-31")] = "",
+    end: Annotated[str, typer.Option("--to", help="last day")] = "",
+    demo: Demo = False,
+) -> None:
+    """Print one ticker's basis, suspects, distributions and last bars, and draw it."""
+    from factorlab_assets import schemas
+    from factorlab_assets.reports import charts_prices
+
+    settings = settings_of(demo)
+    store = store_of(settings)
+    name = _ticker(ticker)
+    version = current_version(store, month)
+    first, last = _day(start, version.first_date), _day(end, version.last_date)
+    bars = _bars(store, version, name)
+    shown = [bar for bar in bars if first <= bar["date"] <= last]
+    if not shown:
+        raise FactorLabError(
+            "no bars of that ticker between those days",
+            got=f"{name}, {first} to {last}",
+            expected=f"days from {bars[0]['date']} to {bars[-1]['date']}",
+        )
+    tables = (schemas.PRICE_BASIS, schemas.SUSPECT_PRICES, schemas.DISTRIBUTION_STATUS)
+    basis, suspects, paid = (_rows(store, table, version, name) for table in tables)
+    adjusted = {r["date"]: r for r in _rows(store, schemas.ADJUSTED_PRICES, version, name)}
+    say_version(version, f"{name}  ")
+    out.print(f"{len(bars):,} bars, {bars[0]['date']} to {bars[-1]['date']}")
+    out.print(charts_prices.sparkline([bar["close"] for bar in shown], SPARK_WIDTH))
+    _basis(basis)
+    _suspects([s for s in suspects if first <= s["date"] <= last], LISTED)
+    _distributions([p for p in paid if first <= p["ex_date"] <= last])
+    _last_bars(shown, adjusted)
+    picture = _picture(name, version, shown, adjusted, basis, suspects)
+    path = settings.path(settings.data_dir) / "reports" / f"prices_{version.month}_{name}.svg"
+    _write(path, picture)
+    out.print(f"\npicture  {plain(path)}", soft_wrap=True)
+
+
+@app.command("suspects")
+def list_suspects(
+    month: LatestMonth = "",
+    kind: Annotated[str, typer.Option(help="one kind alone")] = "",
+    ticker: Annotated[str, typer.Option(help="one ticker alone")] = "",
+    limit: Limit = 40,
+    demo: Demo = False,
+) -> None:
+    """List suspect bars, the worst first: what is wrong, what was done, since when it is known."""
+    from factorlab_assets import schemas
+
+    if kind and kind not in schemas.SUSPECT_KINDS:
+        raise FactorLabError("no such kind", got=kind, expected=", ".join(schemas.SUSPECT_KINDS))
+    store = store_of(settings_of(demo))
+    version = current_version(store, month)
+    name = _ticker(ticker) if ticker else ""
+    if name:
+        _bars(store, version, name)
+    rows = _rows(store, schemas.SUSPECT_PRICES, version, name)
+    say_version(version)
+    _suspects([row for row in rows if kind in ("", row["kind"])], limit)
+
+
+@app.command("reconcile")
+def hold_against(
+    here: Annotated[str, typer.Argument(help="a data version, as `factorlab versions` lists it")],
+    there: Annotated[str, typer.Argument(help="another one")],
+    limit: Limit = 20,
+    demo: Demo = False,
+) -> None:
+    """Compare two data versions day by day: where returns differ, and which of them is odd."""
+    from factorlab_assets import ingest, strategy
+    from factorlab_assets.core.reconcile import reconcile as compare
+
+    settings = settings_of(demo)
+    store = store_of(settings)
+    versions = [stored_version(store, name) for name in (here, there)]
+    universes = strategy.load_universes(settings.universes_path)
+    classes = {t: cls for universe in universes.values() for t, cls in universe.tickers.items()}
+    mine, theirs = (ingest.version_bars(version.data_version_id) for version in versions)
+    month = min(version.month for version in versions)
+    with store.read() as con:
+        rows = compare(con, mine, theirs, month, asset_classes=classes).to_pylist()
+    for place, version in zip(("here   ", "there  "), versions, strict=True):
+        say_version(version, place)
+    counts = Counter((row["kind"], row["odd"]) for row in rows)
+    table = plain_table("kind", "odd: here", "there", "both", "unclear", numbers=4)
+    for kind in sorted({row["kind"] for row in rows}):
+        odd = [counts[kind, who] for who in ("here", "there", "both", "unclear")]
+        table.add_row(kind, *map(str, odd))
+    out.print(table if rows else f"no differences up to {month} beyond rounding")
+    rows.sort(key=lambda r: (-abs(r["difference"] or 0), r["ticker"], r["date"]))
+    worst = plain_table("ticker", "date", "kind", "odd", "here", "there", "evidence", folded=6)
+    for row in rows[:limit]:
+        returns = [percent(row[name]) for name in ("ret", "second_ret")]
+        worst.add_row(
+            *map(plain, (row["ticker"], row["date"], row["kind"], row["odd"])),
+            *returns,
+            plain(row["evidence"]),
+        )
+    if rows and limit:
+        out.print(worst)
+    say_more(len(rows), limit)
+
+
+@app.command()
+def rules(demo: Demo = False) -> None:
+    """Print what makes a bar suspect, why, and what is done about it."""
+    from factorlab_assets import schemas
+    from factorlab_assets.core.suspects import SUSPECT_RULES
+    from factorlab_assets.price_rules import load_rules
+
+    path = settings_of(demo).price_rules_path
+    in_force = load_rules(path)
+    for kind in schemas.SUSPECT_KINDS:
+        out.print(f"\n[bold]{kind}[/bold]  action: {in_force.action(kind)}")
+        for threshold in SUSPECT_RULES[kind]:
+            out.print(f"  {plain(threshold)}")
+    out.print(f"\nstrategies that mix bases: {in_force.mixed_basis}")
+    out.print(f"rules: {plain(path)}{'' if path.exists() else ' (no file: the defaults)'}")
+
+
+def _basis(rows: Sequence[dict[str, Any]]) -> None:
+    from factorlab_assets.reports import charts_prices
+
+    if rows:
+        table = plain_table("basis", "from", "to", "total return", "evidence", folded=4)
+        for row in rows:
+            known = "known" if row["is_total_return_known"] else "not known"
+            cells = [charts_prices.NAMES[row["basis"]], row["first_date"], row["last_date"]]
+            table.add_row(*map(plain, [*cells, known, row["evidence"]]))
+        out.print(table)
+
+
+def _suspects(rows: list[dict[str, Any]], limit: int) -> None:
+    counts = Counter(row["kind"] for row in rows)
+    listed = ", ".join(f"{n} {kind}" for kind, n in counts.most_common())
+    out.print(f"\n{len(rows):,} suspects{': ' + listed if rows else ''}")
+    rows.sort(key=lambda r: (SEVERITY[r["severity"]], r["ticker"], r["date"]))
+    heads = ("ticker", "date", "kind", "severity", "action", "was", "is", "known at", "evidence")
+    table = plain_table(*heads, folded=8)
+    for row in rows[:limit]:
+        cells = [row[name] for name in ("ticker", "date", "kind", "severity", "action")]
+        cells += [price(row["old_close"]), price(row["new_close"]), row["known_at"]]
+        table.add_row(*map(plain, [*cells, row["evidence"]]))
+    if rows and limit:
+        out.print(table)
+    say_more(len(rows), limit)
+
+
+def _distributions(rows: Sequence[dict[str, Any]]) -> None:
+    counts = Counter(row["status"] for row in rows)
+    listed = ", ".join(f"{n} {status}" for status, n in counts.most_common())
+    out.print(f"\n{len(rows):,} distributions{': ' + listed if rows else ''}")
+    table = plain_table("ex-date", "amount", "status", "applied on", "evidence", folded=4)
+    for row in rows[-LISTED:]:
+        cells = [row["ex_date"], price(row["amount"]), row["status"], row["applied_on"] or "–"]
+        table.add_row(*map(plain, [*cells, row["evidence"]]))
+    if rows:
+        out.print(table)
+    if len(rows) > LISTED:
+        out.print(f"[dim]the last {LISTED}; --from and --to choose others[/dim]")
+
+
+def _last_bars(bars: Sequence[dict[str, Any]], adjusted: dict[dt.date, dict[str, Any]]) -> None:
+    heads = ("date", "open", "high", "low", "close", "repaired", "total return", "volume")
+    table = plain_table(*heads, numbers=7)
+    for bar in bars[-LAST_BARS:]:
+        own = adjusted.get(bar["date"], {})
+        prices = [bar[name] for name in ("open", "high", "low", "close")]
+        prices += [own.get("close"), _total(own)]
+        volume = "–" if bar["volume"] is None else f"{bar['volume']:,.0f}"
+        table.add_row(str(bar["date"]), *map(price, prices), volume)
+    out.print()
+    out.print(table)
+
+
+def _picture(
+    name: str,
+    version: Version,
+    bars: Sequence[dict[str, Any]],
+    adjusted: dict[dt.date, dict[str, Any]],
+    basis: Sequence[dict[str, Any]],
+    suspects: Sequence[dict[str, Any]],
+) -> str:
+    import pyarrow as pa
+
+    from factorlab_assets import schemas
+    from factorlab_assets.reports import charts_prices
+    from factorlab_assets.store_partitions import arrow_schema
+
+    first, last = bars[0]["date"], bars[-1]["date"]
+    known = [(s["first_date"], s["last_date"]) for s in basis if s["is_total_return_known"]]
+    prices = [
+        {
+            "date": bar["date"],
+            "close": bar["close"],
+            "total_return": _total(adjusted.get(bar["date"], {}))
+            if any(start <= bar["date"] <= end for start, end in known)
+            else None,
+        }
+        for bar in bars
+    ]
+    seen = [
+        s | {"first_date": max(s["first_date"], first), "last_date": min(s["last_date"], last)}
+        for s in basis
+        if s["last_date"] >= first and s["first_date"] <= last
+    ]
+    kinds = [("date", pa.date32()), ("close", pa.float64()), ("total_return", pa.float64())]
+    stretches = pa.Table.from_pylist(seen, schema=arrow_schema(schemas.PRICE_BASIS))
+    return charts_prices.price_picture(
+        pa.Table.from_pylist(prices, schema=pa.schema(kinds)),
+        stretches,
+        pa.Table.from_pylist(
+            [row for row in suspects if first <= row["date"] <= last],
+            schema=arrow_schema(schemas.SUSPECT_PRICES),
+        ),
+        title=f"{name}, {version.data_version_id}",
+        basis=charts_prices.overall_basis(stretches) if seen else version.price_basis,
+    )
+
+
+def _total(adjusted: dict[str, Any]) -> float | None:
+    """The total-return price of a row of adjusted_prices; none where there is no row or close."""
+    close = adjusted.get("close")
+    return None if close is None else float(close * adjusted["growth"])
+
+
+def _rows(store: Store, table: Table, version: Version, ticker: str) -> list[dict[str, Any]]:
+    """A month's rows of this version, of one ticker or of all; says so where there are none yet."""
+    import duckdb
+
+    reason = store.refusals(table, [version.month]).get(version.month)
+    if reason is not None:
+        out.print(f"[yellow]{table.name} of {version.month}:[/yellow] {plain(reason)}")
+        return []
+    with store.read() as con:
+        relation = con.table(table.name).filter(
+            (duckdb.ColumnExpression("data_version_id") == version.data_version_id)
+            & (duckdb.ColumnExpression("month") == version.month)
+        )
+        if ticker:
+            relation = relation.filter(duckdb.ColumnExpression("ticker") == ticker)
+        rows: list[dict[str, Any]] = (
+            relation.order(", ".join(table.primary_key)).to_arrow_table().to_pylist()
+        )
+    return rows
+
+
+def _bars(store: Store, version: Version, ticker: str) -> list[dict[str, Any]]:
+    """The ticker's bars of a version, by date.
+
+    Raises
+    ------
+    FactorLabError : it has none.
+    """
+    import duckdb
+
+    with store.read() as con:
+        own = duckdb.ColumnExpression("data_version_id") == version.data_version_id
+        every = con.table("raw_prices").filter(own)
+        bars: list[dict[str, Any]] = (
+            every.filter(duckdb.ColumnExpression("ticker") == ticker)
+            .order("date")
+            .to_arrow_table()
+            .to_pylist()
+        )
+        if bars:
+            return bars
+        known = [name for (name,) in every.select("ticker").distinct().fetchall()]
+    near = difflib.get_close_matches(ticker, known, n=5) or sorted(known)[:5]
+    raise FactorLabError(
+        "no bars of that ticker",
+        where=f"data version {version.data_version_id}",
+        got=ticker,
+        expected=f"one of its {len(known):,} tickers: {', '.join(near)}, …",
+    )
+
+
+def _ticker(text: str) -> str:
+    """A ticker in upper case, safe to stand in a file's name."""
+    from factorlab_assets import schemas
+
+    if not re.fullmatch(schemas.TICKER_PATTERN, text.upper()):
+        raise FactorLabError("that is no ticker", got=repr(text), expected="letters, as in SPY")
+    return text.upper()
+
+
+def _day(text: str, default: dt.date) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text) if text else default
+    except ValueError:
+        raise FactorLabError(
+            "that is no day", got=repr(text), expected="year, month, day, as in 2024-05-31"
+        ) from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a file in place as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

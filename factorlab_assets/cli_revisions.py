@@ -1,0 +1,138 @@
+"""`factorlab revisions`: what a month's data changed in history, and what rests on the older one.
+
+Belongs here: the command and its tables. Does not: finding changes (`core.revisions`) or computing
+what they do (`restatement`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from factorlab_assets.cli_options import (
+    Demo,
+    LatestMonth,
+    Limit,
+    current_version,
+    settings_of,
+    store_of,
+    stored_version,
+)
+from factorlab_assets.cli_tables import (
+    out,
+    percent,
+    plain,
+    plain_table,
+    ratio,
+    say_more,
+    say_version,
+)
+from factorlab_assets.errors import FactorLabError
+
+if TYPE_CHECKING:
+    from factorlab_assets.restatement import Effect
+    from factorlab_assets.store import Store, Version
+
+
+def revisions(
+    month: LatestMonth = "",
+    against: Annotated[str, typer.Option(help="the older data version")] = "",
+    effects: Annotated[bool, typer.Option(help="recompute what rests on the older one")] = True,
+    limit: Limit = 20,
+    demo: Demo = False,
+) -> None:
+    """Tell what a month's data changed in earlier history, and what that does to experiments."""
+    from factorlab_assets import ingest, restatement
+    from factorlab_assets.core.revisions import revisions as changed
+
+    store = store_of(settings_of(demo))
+    later = current_version(store, month)
+    earlier = stored_version(store, against) if against else _before(store, later)
+    if earlier.month > later.month:
+        raise FactorLabError(
+            "that version is of a later month",
+            got=earlier.data_version_id,
+            expected=f"one of {later.month} or before",
+        )
+    then, now = (ingest.version_bars(version.data_version_id) for version in (earlier, later))
+    with store.read() as con:
+        rows = changed(con, then, now, later.month).to_pylist()
+    say_version(later, "now      ")
+    say_version(earlier, "earlier  ")
+    _revised(rows, limit)
+    if effects:
+        _affected(restatement.effects(store, earlier, later), earlier, later)
+
+
+def _revised(rows: list[dict[str, Any]], limit: int) -> None:
+    if not rows:
+        out.print("nothing changed in the history that both tell")
+        return
+    table = plain_table("likely cause", "stretches", "tickers", "bars", "largest return", numbers=4)
+    for kind in sorted({row["kind"] for row in rows}):
+        own = [row for row in rows if row["kind"] == kind]
+        tickers, cells = len({row["ticker"] for row in own}), sum(row["n_cells"] for row in own)
+        largest = max((row["size_ret"] or 0.0 for row in own), default=0.0)
+        table.add_row(kind, f"{len(own):,}", f"{tickers:,}", f"{cells:,}", f"{largest:.2%}")
+    out.print(table)
+    rows.sort(key=lambda r: (-(r["size_ret"] or 0), -r["n_cells"], r["ticker"]))
+    worst = plain_table("ticker", "from", "to", "cause", "bars", "return", "evidence", folded=6)
+    for row in rows[:limit]:
+        cells = [row["ticker"], row["first_date"], row["last_date"], row["kind"], row["n_cells"]]
+        worst.add_row(*map(plain, cells), percent(row["size_ret"]), plain(row["evidence"]))
+    if limit:
+        out.print(worst)
+    say_more(len(rows), limit)
+
+
+def _affected(found: list[Effect], earlier: Version, later: Version) -> None:
+    from factorlab_assets.restatement import METRICS
+
+    if not found:
+        out.print(f"\nno finished experiment rests on {earlier.data_version_id}")
+        return
+    heads = ("strategy", "metric", "before", "restated", f"with {later.month}")
+    table = plain_table(*heads, numbers=3)
+    for effect in found:
+        if effect.failed:
+            out.print(f"[yellow]{plain(effect.strategy)}:[/yellow] {plain(effect.failed)}")
+            continue
+        for metric in METRICS:
+            said = (effect.before, effect.restated, effect.after)
+            form = ratio if metric == "sharpe" else percent
+            name = effect.strategy if metric == METRICS[0] else ""
+            table.add_row(plain(name), metric, *(form(figures.get(metric)) for figures in said))
+    out.print(f"\n{len(found)} experiments rest on {earlier.data_version_id}, recomputed:")
+    out.print(table)
+    out.print(
+        f"[dim]restated: the new data up to {earlier.month}, less before = what the changed "
+        f"history does; with {later.month}, less restated = what the new months do[/dim]"
+    )
+
+
+def _before(store: Store, later: Version) -> Version:
+    """The version that a month pointed at before, else that of the month before it.
+
+    Raises
+    ------
+    FactorLabError : there is none.
+    """
+    from factorlab_assets import schemas
+
+    kept = {p.partition for p in store.partitions(schemas.RAW_PRICES)}
+    older = [
+        version
+        for version in store.versions()
+        if version.role == later.role
+        and version.data_version_id in kept - {later.data_version_id}
+        and (version.month, version.seq) < (later.month, later.seq)
+    ]
+    if not older:
+        raise FactorLabError(
+            "nothing to compare with",
+            where=store.path,
+            got=f"{later.data_version_id} is the first data version",
+            do="ingest a second month, or that month again, or name a version with --against",
+        )
+    return max(older, key=lambda version: (version.month, version.seq))
