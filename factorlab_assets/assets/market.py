@@ -113,6 +113,7 @@ def raw_prices(
         done = ingest.ingest(store.store, said, month, **how)
         for note in done.notes:
             context.log.warning(note)
+            checks.PROGRESS.warning(note)
         return _stored_prices(store.store, done)
 
     yield from checks.report(context, schemas.RAW_PRICES, one)

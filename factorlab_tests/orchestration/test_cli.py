@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -167,9 +168,13 @@ def test_a_second_source_is_listed_beside_the_months_prices(used: Command) -> No
     header = "timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient"
     (used.folder / "vendor").mkdir()
     (used.folder / "vendor" / "SPY.csv").write_text(f"{header}\n2012-06-29,9,9,8,8,8,5,0.1,1.0\n")
+    (used.folder / "paid").mkdir()
+    for ticker in ("SPY", "QQQ"):
+        shutil.copy(used.folder / "vendor" / "SPY.csv", used.folder / "paid" / f"{ticker}.csv")
     words = ("--second", "--source", "alphavantage", "--path", "vendor", "--universe", "all")
-    done = used("ingest", "--month", MONTH, *words, "--distributions", "vendor")
+    done = used("ingest", "--month", MONTH, *words, "--distributions", "paid")
     assert done.returncode == 0, done.stderr
+    assert "Note: files of 1 tickers that were not asked for not opened: QQQ" in done.stdout
     first, second = re.findall(rf"^{MONTH}-.*$", done.stdout, re.MULTILINE)
     assert re.search(r"synthetic +current +.* 13 ", first)
     assert re.search(r"alphavantage, .* second source, current +.* 1 +1$", second)

@@ -297,13 +297,13 @@ def test_reasons_are_counted_and_each_is_shown(tmp_path: Path) -> None:
 
 
 def test_an_absurd_share_of_the_close_is_refused_and_the_share_shown(tmp_path: Path) -> None:
-    lines = ("SPY,2024-03-14,5", "SPY,2024-03-15,5.1", "IEF,2024-03-15,9")
+    lines = ("SPY,2024-03-14,2.5", "SPY,2024-03-15,2.6", "IEF,2024-03-15,9")
     path = listed(tmp_path / "paid.csv", *lines)
     closes = bars(*((t, f"2024-03-{d}", 10.0) for t, d in (("SPY", 14), ("SPY", 15), ("IEF", 14))))
     said = refusal(path, bars=closes)
-    assert "1 × amount above 50% of the close" in said
-    assert "line 3: SPY,2024-03-15,5.1" in said
-    assert "5.1 per adjusted share at 10" in said
+    assert "1 × amount above 25% of the close" in said
+    assert "line 3: SPY,2024-03-15,2.6" in said
+    assert "2.6 per adjusted share at 10" in said
     assert len(rows_of(path)) == 3
 
 

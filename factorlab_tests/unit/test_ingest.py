@@ -121,7 +121,7 @@ def test_bad_distributions_store_nothing(run: Run, store: Store, tmp_path: Path)
     paid = listed(tmp_path, "SPY,2024-05-31,1", "IEF,2024-05-31,11", "XYZ,2024-05-31,1")
     with pytest.raises(FactorLabError, match=r"2 of 3 rows") as error:
         run("stooq", paid=paid)
-    for told in ("IEF,2024-05-31,11 (amount above 50% of", "XYZ,2024-05-31,1 (unknown ticker)"):
+    for told in ("IEF,2024-05-31,11 (amount above 25% of", "XYZ,2024-05-31,1 (unknown ticker)"):
         assert told in str(error.value)
     assert store.versions() == []
 
