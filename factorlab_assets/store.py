@@ -332,8 +332,11 @@ class Store:
 
         Attempts of other runs that never ended and whose process is gone are recorded as failed.
         """
-        with self._transaction() as con:
-            store_experiments.begin(con, experiments, run_id)
+        with self.read() as con:
+            is_due = bool(store_experiments.due(con, experiments, run_id))
+        if is_due:
+            with self._transaction() as con:
+                store_experiments.begin(con, experiments, run_id)
 
     def end_attempts(self, ended: Sequence[tuple[str, str, str]], run_id: str) -> None:
         """Record (experiment_id, "done" or "failed", detail) for attempts that this run began.

@@ -34,7 +34,16 @@ class Experiment:
 
 
 def begin(con: duckdb.DuckDBPyConnection, experiments: Sequence[Experiment], run_id: str) -> None:
-    """Append a started row per experiment that is not under way in this run already.
+    """Append the rows that are `due`."""
+    rows = due(con, experiments, run_id)
+    if rows:
+        _append(con, rows)
+
+
+def due(
+    con: duckdb.DuckDBPyConnection, experiments: Sequence[Experiment], run_id: str
+) -> list[dict[str, Any]]:
+    """A started row per experiment that is not under way in this run already.
 
     Attempts of other runs that never ended and whose process is gone get their failed row here.
     """
@@ -54,8 +63,7 @@ def begin(con: duckdb.DuckDBPyConnection, experiments: Sequence[Experiment], run
             attempt = last.get(experiment.experiment_id, 0) + 1
             started = {"attempt": attempt, "status": "started", "run_id": run_id, "detail": ""}
             rows.append(asdict(experiment) | started | {"holder": this_process()})
-    if rows:
-        _append(con, rows)
+    return rows
 
 
 def end(con: duckdb.DuckDBPyConnection, ended: Sequence[tuple[str, str, str]], run_id: str) -> None:

@@ -116,8 +116,8 @@ def build(
     start = int(enough[0]) if enough.size else len(names)
 
     target, reason = _targets(portfolio, score, eligible, names, raw_filter, panel)
-    reason[np.isnan(score)] = NO_SCORE
-    reason[np.isnan(panel.price)] = NO_PRICE
+    np.putmask(reason, np.isnan(score), NO_SCORE)
+    np.putmask(reason, np.isnan(panel.price), NO_PRICE)
     if enough.size and (portfolio.weighting != "fixed" or portfolio.min_names is not None):
         few = names < needed[start]
         target[few], reason[few] = 0.0, TOO_FEW
@@ -184,13 +184,13 @@ def _targets(
             share = _proportional(np.where(chosen, side * score, 0.0), leg)
         else:
             share = np.where(chosen, leg / slots[:, np.newaxis], 0.0)
-        reason[chosen] = SELECTED
-        reason[chosen & (share == 0.0)] = NOT_POSITIVE
+        np.putmask(reason, chosen, SELECTED)
+        np.putmask(reason, chosen & (share == 0.0), NOT_POSITIVE)
         if raw_filter is not None:
             fails = chosen & ~(side * raw_filter > 0.0)
             share[fails], reason[fails] = 0.0, FILTERED
         share = _capped(share, portfolio.max_weight)
-        reason[chosen & (share >= portfolio.max_weight)] = AT_MAX_WEIGHT
+        np.putmask(reason, chosen & (share >= portfolio.max_weight), AT_MAX_WEIGHT)
         weights += side * share
     return weights, reason
 
