@@ -12,7 +12,8 @@ A finding is right if a planted error of its kind and ticker covers its date:
 - `outlier`: also the session after. There the error goes, with a return just as odd; which of the
   two begins what is wrong cannot be seen in all cases.
 
-An error is found if at least one finding is right about it.
+An error is found if at least one finding is right about it, and counts once however many are. So do
+wrong findings of a kind on adjacent sessions: precision is errors found over errors claimed.
 """
 
 from __future__ import annotations
@@ -41,16 +42,14 @@ NOTHING, NOT_FOUND = "nothing", "not found"
 
 @dataclass
 class Score:
-    """Counts of one kind: errors and those found, findings and the right ones among them."""
+    """Counts of one kind: errors, those found, and claims that are wrong."""
 
     planted: int = 0
     found: int = 0
-    told: int = 0
-    right: int = 0
     missed: Counter[str] = field(default_factory=Counter)
     """Errors not found -> what was said of them instead."""
     wrong: Counter[str] = field(default_factory=Counter)
-    """Wrong findings -> the kind of error that is there, or `nothing`."""
+    """Wrong claims -> the kind of error that is there, or `nothing`."""
 
     @property
     def recall(self) -> float:
@@ -59,8 +58,13 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """Share of the findings that are right; 1 without any."""
-        return self.right / self.told if self.told else 1.0
+        """Share of the claims that are right; 1 without any."""
+        return self.found / self.claimed if self.claimed else 1.0
+
+    @property
+    def claimed(self) -> int:
+        """Errors that the findings claim."""
+        return self.found + self.wrong.total()
 
 
 def world(seed: int, rates: Rates | None = None) -> tuple[Planted, dict[str, str]]:
@@ -95,14 +99,13 @@ def scores(truth: pa.Table, found: pa.Table) -> dict[str, Score]:
             else:
                 score.missed["+".join(sorted(here)) or NOT_FOUND] += 1
     for ticker, tellings in told.items():
+        before: dict[str, int] = {}
         for kind, first, last in tellings:
             here = {span.kind for span in errors[ticker] if span.is_met(kind, first, last)}
-            score = result[kind]
-            score.told += 1
-            if kind in here:
-                score.right += 1
-            else:
-                score.wrong["+".join(sorted(here)) or NOTHING] += 1
+            if kind not in here:
+                if first > before.get(kind, -2) + 1:
+                    result[kind].wrong["+".join(sorted(here)) or NOTHING] += 1
+                before[kind] = last
     return result
 
 
@@ -133,6 +136,7 @@ def _spans(truth: pa.Table, calendar: np.ndarray) -> dict[str, list[_Span]]:
 
 def _tellings(found: pa.Table, calendar: np.ndarray) -> dict[str, list[tuple[str, int, int]]]:
     told = defaultdict(list)
+    found = found.sort_by([("ticker", "ascending"), ("date", "ascending")])
     for row, at in zip(found.to_pylist(), _numbers(found["date"], calendar), strict=True):
         length = int(row["value"]) if row["kind"] == "missing" else 1
         told[row["ticker"]].append((row["kind"], at, at + length - 1))
@@ -146,15 +150,15 @@ def _numbers(days: pa.ChunkedArray, calendar: np.ndarray) -> list[int]:
 def as_text(result: Mapping[str, Score]) -> str:
     """The table for people."""
     lines = [
-        f"{'kind':<15}{'planted':>8}{'found':>7}{'recall':>8}{'told':>7}{'right':>7}"
-        f"{'precision':>11}  errors taken for | findings that were"
+        f"{'kind':<15}{'planted':>8}{'found':>7}{'recall':>8}{'claimed':>9}{'precision':>11}"
+        "  errors taken for | claims that were"
     ]
     for kind, score in result.items():
         missed = ", ".join(f"{what} {count}" for what, count in score.missed.most_common())
         wrong = ", ".join(f"{what} {count}" for what, count in score.wrong.most_common())
         lines.append(
-            f"{kind:<15}{score.planted:>8}{score.found:>7}{score.recall:>8.1%}{score.told:>7}"
-            f"{score.right:>7}{score.precision:>11.1%}  {missed or '-'} | {wrong or '-'}"
+            f"{kind:<15}{score.planted:>8}{score.found:>7}{score.recall:>8.1%}"
+            f"{score.claimed:>9}{score.precision:>11.1%}  {missed or '-'} | {wrong or '-'}"
         )
     return "\n".join(lines)
 

@@ -52,13 +52,19 @@ def _rows(*rows: tuple[str, int, int, str]) -> pa.Table:
 def test_a_finding_counts_by_ticker_kind_and_date() -> None:
     truth = _rows(("A", 6, 6, "spike"), ("A", 13, 17, "stale"), ("B", 6, 8, "missing"))
     exact = scores(truth, _rows(("A", 6, 6, "spike"), ("A", 10, 10, "stale")))
-    assert (exact["spike"].found, exact["spike"].right, exact["stale"].found) == (1, 1, 1)
+    assert (exact["spike"].found, exact["spike"].claimed, exact["stale"].found) == (1, 1, 1)
     assert exact["missing"].missed == {"not found": 1}
 
     late = scores(truth, _rows(("A", 7, 7, "spike"), ("A", 9, 9, "stale"), ("B", 3, 6, "missing")))
     assert (late["spike"].recall, late["spike"].precision) == (0, 0)
     assert late["stale"].wrong == {"nothing": 1}
     assert late["missing"].recall == 1, "runs that overlap are the same run"
+
+
+def test_an_error_counts_once_and_so_do_wrong_findings_side_by_side() -> None:
+    truth = _rows(("A", 6, 10, "outlier"))
+    told = _rows(*[("A", day, day, "outlier") for day in (6, 7, 8, 21, 22, 23, 27)])
+    assert (scores(truth, told)["outlier"].found, scores(truth, told)["outlier"].claimed) == (1, 3)
 
 
 def test_what_an_error_was_taken_for_is_told() -> None:
