@@ -155,20 +155,30 @@ def blocks(values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     return values.reshape(len(values), -1, BLOCK)
 
 
-def past(per_block: Floats, quantile: float) -> Floats:
+def past(per_block: Floats, quantile: float, count: int = PAST_BLOCKS) -> Floats:
     """(N, K) the lower `quantile` of the 12 blocks before each block; NaN with fewer than 2.
 
-    A block whose figure is NaN is none.
+    A block whose figure is NaN is none. `count`: of fewer blocks than 12.
     """
     n, k = per_block.shape
-    padded = np.concatenate([np.full((n, PAST_BLOCKS), np.nan), per_block[:, :-1]], axis=1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, PAST_BLOCKS, axis=1)[:, :k]
+    padded = np.concatenate([np.full((n, count), np.nan), per_block[:, :-1]], axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, count, axis=1)[:, :k]
     ordered = np.sort(windows, axis=2)
-    known = PAST_BLOCKS - np.isnan(ordered).sum(axis=2)
+    known = count - np.isnan(ordered).sum(axis=2)
     at = np.floor(quantile * np.maximum(known - 1, 0)).astype(np.int64)
     usual: Floats = np.take_along_axis(ordered, at[:, :, None], axis=2)[:, :, 0]
     usual[known < FEWEST_BLOCKS] = np.nan
     return usual
+
+
+def past_mean(per_block: Floats) -> Floats:
+    """(N, K) the mean of the 12 blocks before each block; NaN with fewer than 2."""
+    padded = np.concatenate([np.zeros((len(per_block), PAST_BLOCKS)), per_block[:, :-1]], axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, PAST_BLOCKS, axis=1)
+    known = np.minimum(np.arange(per_block.shape[1]), PAST_BLOCKS)
+    mean: Floats = windows[:, : per_block.shape[1]].sum(axis=2) / np.maximum(known, 1)
+    mean[:, :FEWEST_BLOCKS] = np.nan
+    return mean
 
 
 def per_bar(per_block: Floats) -> Floats:

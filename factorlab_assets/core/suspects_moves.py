@@ -1,12 +1,12 @@
-"""Suspects among returns: closes that leave their relatives, or their own level, and come back.
+"""Suspects among returns: closes that leave where they belong, and come back.
 
-Belongs here: what surprises about a return; kinds spike, outlier, peers. Does not: jumps by a
+Belongs here: what surprises about a return; kinds spike, peers, outlier. Does not: jumps by a
 telling ratio (`suspects_ratios`), who is related to whom (`suspects_peers`), kinds that need no
 opinion on returns (`suspects_presence`).
 
 A bar's surprise is its log return less what its peers' returns say, or the return itself where it
 has no peers. Every bar is screened in arrays; the few that stand out are then held against the
-bars before them.
+bars around them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from factorlab_assets.core.suspects_grid import (
+    BLOCK,
     Flags,
     Floats,
     Found,
@@ -29,15 +30,30 @@ from factorlab_assets.core.suspects_grid import (
 from factorlab_assets.core.suspects_peers import Peers, expected_returns
 from factorlab_assets.core.suspects_ratios import decimals, splits
 
-SPIKE_RARITY = 4.0
-SPIKE_LEAST = 0.004
-SPIKE_BACK = 0.25
-OUTLIER_BACK = 0.6
-OUTLIER_RARITY = 6.0
-PEERS_RARITY = 5.0
-PEERS_LEAST = 0.02
-QUIET = 0.5
+TURN_SIGMAS = 7.0
+TURN_SIGMAS_RELATED = 9.0
+TURN_HABIT = 2.5
+TURN_LEAST = 0.004
+TURN_BACK = 0.25
+TURN_NOISY_BACK = 0.45
+TURN_NOISE = 4.5
+AWAY_SIGMAS = 8.5
+AWAY_HABIT = 2.5
+AWAY_LEAST = 0.03
+AWAY_LEAST_RELATED = 0.01
+AWAY_BARS = 5
+AWAY_SLACK = 0.3
+AWAY_BACK = 0.4
+PEERS_SIGMAS = 9.0
+PEERS_HABIT = 2.5
+PEERS_LEAST = 0.025
+PEERS_STILL = 1.5
 RECENT = 10
+QUIET = 0.5
+RECENT_TIMES = 2.5
+SIGMA_BARS = 63
+SIGMA_FEWEST = 21
+MEDIAN_TO_SIGMA = 1.4826
 FLOOR = 5e-4
 LONGEST_SPAN = 10
 
@@ -47,8 +63,9 @@ class Surprise:
     """What a bar's return has beyond what was to be expected of it.
 
     size : (N, B) signed log return; NaN = not known. largest : (N, K) a month's largest, as a rule.
-    turn : (N, B) see `_turn`. turned : (N, K) a month's largest turn, as a rule.
-    common : (G, D) the group's median |size| / largest on a session.
+    turn : (N, B) the smaller of a bar's and the next bar's size if they are opposite, else 0.
+    turned : (N, K) a month's largest turn, as a rule. common : (G, D) the group's median
+    |size| / largest on a session. is_related : whether peers' returns are taken off.
     """
 
     size: Floats
@@ -56,120 +73,202 @@ class Surprise:
     turn: Floats
     turned: Floats
     common: Floats
+    is_related: bool
 
     @classmethod
-    def of(cls, grid: Grid, size: Floats) -> Surprise:
+    def of(cls, grid: Grid, size: Floats, is_related: bool) -> Surprise:
         """The habits behind (N, B) surprises."""
-        largest = np.maximum(past(np.fmax.reduce(blocks(np.abs(size)), axis=2), 0.5), FLOOR)
-        turn = _turn(size)
+        much = np.abs(size)
+        largest = np.maximum(past(np.fmax.reduce(blocks(much), axis=2), 0.5), FLOOR)
+        turn = np.zeros_like(size)
+        opposite = size[:, :-1] * size[:, 1:] < 0
+        turn[:, :-1] = np.where(opposite, np.minimum(much[:, :-1], much[:, 1:]), 0)
+        turn[np.isnan(size)] = np.nan
         turned = np.maximum(past(np.fmax.reduce(blocks(turn), axis=2), 0.75), FLOOR)
-        common = group_moves(grid, np.abs(size) / per_bar(largest))
-        return cls(size, largest, turn, turned, common)
+        common = group_moves(grid, much / per_bar(largest))
+        return cls(size, largest, turn, turned, common, is_related)
 
-    def excess(self, grid: Grid, i: Ints, b: Ints, size: Floats, usual: Floats) -> Floats:
-        """(M,) how many times larger than the habit, or than the last ten bars; where the whole
-        group moves more than on a quiet day, both are scaled up by as much.
+    def sigmas(
+        self, grid: Grid, i: Ints, b: Ints, size: Floats, habit: Floats, quiet: float = 1.0
+    ) -> tuple[Floats, Floats]:
+        """(M,) how many times the ticker's daily sigma, 0 if `size` is not beyond its habit; sigma.
 
-        Of the ten bars the third largest counts: an earlier wrong close makes two.
+        Sigma is 1.4826 × the median size of the 63 bars before. Beyond its habit: larger than
+        `habit`, and than 3 × the third largest of the ten bars before (an earlier wrong close makes
+        two). On a session on which half the group moves beyond a month's largest, all of it is
+        scaled up by as much.
         """
-        before = np.maximum(b[:, None] - np.arange(1, RECENT + 1), 0)
-        recent = np.sort(np.nan_to_num(np.abs(self.size[i[:, None], before])), axis=1)[:, -3]
-        moved = self.common[grid.group[i], grid.session[i, b]] / QUIET
-        scale = np.maximum(usual[i, b // (grid.close.shape[1] // usual.shape[1])], recent)
-        times: Floats = size / (scale * np.maximum(moved, 1))
-        return times
+        before = np.abs(
+            self.size[i[:, None], np.maximum(b[:, None] - np.arange(1, SIGMA_BARS + 1), 0)]
+        )
+        ordered = np.sort(before, axis=1)
+        known = SIGMA_BARS - np.isnan(ordered).sum(axis=1)
+        sigma = np.maximum(ordered[np.arange(len(i)), known // 2] * MEDIAN_TO_SIGMA, FLOOR)
+        recent = np.sort(np.nan_to_num(before[:, :RECENT]), axis=1)[:, -3]
+        moved = np.maximum(self.common[grid.group[i], grid.session[i, b]] / quiet, 1)
+        beyond = size >= np.maximum(habit, RECENT_TIMES * recent) * moved
+        return np.where(beyond & (known >= SIGMA_FEWEST), size / sigma, 0), sigma
+
+    def away(self, grid: Grid, here: Flags) -> list[Away]:
+        """Closes among `here` that leave by more than is usual and are back within five bars."""
+        least = AWAY_LEAST_RELATED if self.is_related else AWAY_LEAST
+        rare = TURN_SIGMAS_RELATED if self.is_related else TURN_SIGMAS
+        # A turn of less than 0.7 times its mean is not back.
+        turn_habit, away_habit = TURN_HABIT * self.turned, AWAY_HABIT * self.largest
+        stands = self.turn >= 0.7 * np.maximum(per_bar(turn_habit), TURN_LEAST)
+        stands |= np.abs(self.size) >= np.maximum(per_bar(away_habit), least)
+        i, b = np.nonzero(stands & here)
+        ahead = b[:, None] + np.arange(AWAY_BARS + 1)
+        moves = self.size[i[:, None], np.minimum(ahead, self.size.shape[1] - 1)]
+        moves[ahead >= self.size.shape[1]] = np.nan
+        size = np.abs(moves)
+        turned = (size[:, 0] + size[:, 1]) / 2
+        span = grid.session[i, np.minimum(b + 1, self.size.shape[1] - 1)] - grid.session[i, b - 1]
+        waited = np.sqrt(np.maximum(span, 2) / 2)
+        near, sigma = self.sigmas(grid, i, b, turned / waited, turn_habit[i, b // BLOCK])
+        left, most = np.abs(moves[:, 0] + moves[:, 1]), size[:, :2].max(axis=1)
+        is_turn = left <= np.maximum(
+            TURN_BACK * most, np.minimum(TURN_NOISY_BACK * most, TURN_NOISE * sigma)
+        )
+        is_turn &= (near >= rare) & (turned >= TURN_LEAST) & (span <= LONGEST_SPAN)
+        is_back = _is_back(moves / moves[:, :1])
+        far, _ = self.sigmas(grid, i, b, size[:, 0], away_habit[i, b // BLOCK], QUIET)
+        is_away = is_back.any(axis=1) & (far >= AWAY_SIGMAS) & (size[:, 0] >= least)
+        back = np.where(is_turn, 1, is_back.argmax(axis=1))
+        times = np.where(is_turn, near, far)
+        rows = np.flatnonzero(is_turn | is_away)
+        columns = (i, b, back, moves[:, 0], moves[np.arange(len(i)), back], times)
+        told = zip(*(column[rows].tolist() for column in columns), strict=True)
+        return [Away(*row, self.is_related) for row in told]
+
+
+def _is_back(moves: Floats) -> Flags:
+    """(M, 6) whether a close is back at that bar: all at once, or by halves, and flat in between.
+
+    moves : (M, 6) in units of the first. Two bars at least: a bar that turns at once is no run.
+    """
+    flat = np.abs(moves) <= AWAY_SLACK
+    halves = np.abs(moves + 0.5) <= AWAY_SLACK
+    still = np.logical_and.accumulate(flat[:, 2:-1], axis=1)
+    still = np.concatenate([np.ones((len(moves), 1), dtype=np.bool_), still], axis=1)
+    is_back = np.zeros(moves.shape, dtype=np.bool_)
+    is_back[:, 2:] = still & (np.abs(np.cumsum(moves, axis=1)[:, 2:]) <= AWAY_BACK)
+    at_once = flat[:, 1:2] & (moves[:, 2:] <= AWAY_BACK - 1)
+    is_back[:, 2:] &= at_once | (halves[:, 1:2] & halves[:, 2:])
+    return is_back
+
+
+@dataclass(frozen=True)
+class Away:
+    """A close that leaves by `there` at a bar, and is back by `then` so many bars later.
+
+    times : in daily sigmas.
+    """
+
+    ticker: int
+    bar: int
+    back: int
+    there: float
+    then: float
+    times: float
+    is_related: bool
 
 
 def suspect_moves(grid: Grid) -> list[Found]:
-    """Findings of the kinds decimal, spike, outlier, split and peers; a bar is told once."""
+    """Findings of the kinds decimal, spike, peers, outlier and split; a bar is told once."""
     raw = np.full(grid.close.shape, np.nan)
     raw[:, 1:] = np.diff(np.log(grid.close), axis=1)
     told = np.zeros(raw.shape, dtype=np.bool_)
     decimal = decimals(grid, raw, told)
-    own = Surprise.of(grid, raw)
+    own = Surprise.of(grid, raw, is_related=False)
     peers = expected_returns(grid, raw, per_bar(own.largest))
-    related = Surprise.of(grid, raw - peers.expected)
-    turned = _turned(grid, own, related, peers, told)
-    split, jumped = splits(grid, raw, own.largest, own.common, told)
-    return [decimal, *turned, split, _apart(grid, related, peers, told | jumped)]
-
-
-def _turn(size: Floats) -> Floats:
-    """(N, B) the smaller of a bar's and the next bar's surprise if they are opposite, else 0."""
-    turn = np.zeros_like(size)
-    a, b = size[:, :-1], size[:, 1:]
-    turn[:, :-1] = np.where(a * b < 0, np.minimum(np.abs(a), np.abs(b)), 0)
-    return turn
-
-
-def _turned(
-    grid: Grid, own: Surprise, related: Surprise, peers: Peers, told: Flags
-) -> tuple[Found, Found]:
-    """Closes that leave and come back: fully (spike), or in good part (outlier)."""
-    candidates = np.zeros_like(told)
-    has_peers = np.zeros_like(told)
+    related = Surprise.of(grid, raw - peers.expected, is_related=True)
     known = np.isfinite(related.size) & np.isfinite(per_bar(related.largest))
-    has_peers[:, :-1] = known[:, :-1] & known[:, 1:]
-    times = {}
-    for surprise, here in ((related, has_peers), (own, ~has_peers)):
-        least = np.maximum(per_bar(SPIKE_RARITY * surprise.turned), SPIKE_LEAST)
-        i, b = np.nonzero((surprise.turn >= least) & here & ~told)
-        span = grid.session[i, b + 1] - grid.session[i, b - 1]
-        size = surprise.turn[i, b] / np.sqrt(span / 2)
-        excess = surprise.excess(grid, i, b, size, surprise.turned)
-        stands = (excess >= SPIKE_RARITY) & (span <= LONGEST_SPAN)
-        candidates[i[stands], b[stands]] = True
-        times |= dict(zip(zip(i, b, strict=True), excess, strict=True))
-    candidates[:, 1:] &= ~candidates[:, :-1]
-    i, b = np.nonzero(candidates)
-    by_peers = has_peers[i, b]
-    x = np.where(by_peers, related.size[i, b], own.size[i, b])
-    y = np.where(by_peers, related.size[i, b + 1], own.size[i, b + 1])
-    left = np.abs(x + y) / np.maximum(np.abs(x), np.abs(y))
-    found = []
-    excess = np.array([times[j, t] for j, t in zip(i, b, strict=True)])
-    for kind, lowest, highest, rarity in (
-        ("spike", -1, SPIKE_BACK, SPIKE_RARITY),
-        ("outlier", SPIKE_BACK, OUTLIER_BACK, OUTLIER_RARITY),
-    ):
-        at = (left > lowest) & (left <= highest) & (excess >= rarity)
-        rows = i[at], b[at], x[at], y[at], by_peers[at]
-        said = [
-            f"{_percent(u)} and {_percent(v)} the next day{peers.named(grid, j, t) if p else ''}, "
-            f"{times[j, t]:.1f} × what turns back in a month"
-            for j, t, u, v, p in zip(*rows, strict=True)
-        ]
-        found.append(_found(grid, kind, i[at], b[at], (x[at] - y[at]) / 2, said))
-        told[i[at], b[at]] = told[i[at], b[at] + 1] = True
-    return found[0], found[1]
+    known[:, :-1] &= known[:, 1:]
+    found = _apart(related.away(grid, known & ~told) + own.away(grid, ~known & ~told))
+    for one in found:
+        told[one.ticker, one.bar : one.bar + one.back + 1] = True
+    split, like_split = splits(grid, raw, own.largest, own.common, told)
+    apart = _disagree(grid, related, peers, told | like_split, own.largest)
+    return [decimal, *_told(grid, found, peers), split, apart]
 
 
-def _apart(grid: Grid, related: Surprise, peers: Peers, told: Flags) -> Found:
-    """Days that disagree with three peers, and stay so the next day."""
-    least = np.maximum(per_bar(PEERS_RARITY * related.largest), PEERS_LEAST)
-    away = (np.abs(related.size) >= least) & ~told
-    away[:, :-1] &= grid.session[:, 1:] >= 0
-    away[:, -1] = False
-    i, b = np.nonzero(away)
+def _apart(found: list[Away]) -> list[Away]:
+    """Those that do not begin while another one, known before, is away or comes back."""
+    chosen = []
+    until = (-1, -1)
+    for one in sorted(found, key=lambda a: (a.ticker, a.bar + a.back, a.bar)):
+        if (one.ticker, one.bar) > until:
+            chosen.append(one)
+            until = (one.ticker, one.bar + one.back)
+    return chosen
+
+
+def _disagree(grid: Grid, related: Surprise, peers: Peers, told: Flags, largest: Floats) -> Found:
+    """Days on which a ticker parts from three peers that do nothing unusual, and stays apart.
+
+    A fall looks the same if a distribution is not in the closes, and is no more than `info`.
+    Known with the next bar, which does not bring it back.
+    """
+    habit = PEERS_HABIT * related.largest
+    least = np.maximum(per_bar(habit), PEERS_LEAST)
+    parts = (
+        (np.abs(related.size) >= least)
+        & (np.abs(peers.expected) <= PEERS_STILL * per_bar(largest))
+        & ~told
+    )
+    parts &= peers.is_close
+    parts[:, :-1] &= grid.session[:, 1:] >= 0
+    parts[:, -1] = False
+    i, b = np.nonzero(parts)
     x = related.size[i, b]
-    times = related.excess(grid, i, b, np.abs(x), related.largest)
-    far = times >= PEERS_RARITY
+    times, _ = related.sigmas(grid, i, b, np.abs(x), habit[i, b // BLOCK])
+    after = np.nan_to_num(related.size[i, b + 1]) / x
+    # After a close that did not move, the move is only late.
+    is_late = grid.close[i, b - 1] == grid.close[i, b - 2]
+    far = (times >= PEERS_SIGMAS) & (after > -AWAY_BACK) & ~is_late
     i, b, x, times = i[far], b[far], x[far], times[far]
     said = [
-        f"{_percent(u)}{peers.named(grid, j, t)}, {n:.1f} × the largest of a month"
-        for j, t, u, n in zip(i, b, x, times, strict=True)
+        f"{_percent(by)}{peers.named(grid, j, t)}, and it stays; {n:.1f} sigma"
+        f"{': as where a distribution is not in the closes' if by < 0 else ''}"
+        for j, t, by, n in zip(i.tolist(), b.tolist(), x.tolist(), times.tolist(), strict=True)
     ]
-    return _found(grid, "peers", i, b, x, said)
+    close, day, known = grid.close[i, b], grid.session[i, b], grid.session[i, b + 1]
+    expected = close * np.exp(-x)
+    return Found("peers", i, day, known, close, expected, np.where(x < 0, 0, 1), said)
 
 
-def _found(grid: Grid, kind: str, i: Ints, b: Ints, error: Floats, said: list[str]) -> Found:
-    """Closes that are wrong by a log error, as known one bar later."""
-    size = np.abs(error)
-    severity = np.where(size >= 0.02, 2, np.where(size >= 0.01, 1, 0))
+def _told(grid: Grid, found: list[Away], peers: Peers) -> list[Found]:
+    """Spikes: back with the next bar. Outliers: back later, one row for every bar away."""
+    spikes = [(one, one.bar, (one.there - one.then) / 2) for one in found if one.back == 1]
+    outliers = []
+    for one in found:
+        if one.back > 1:
+            closes = np.log(grid.close[one.ticker, one.bar - 1 : one.bar + one.back])
+            moved = (closes[1:] - closes[0]).tolist()
+            outliers += [(one, one.bar + n, by) for n, by in enumerate(moved)]
+    return [_found(grid, "spike", spikes, peers), _found(grid, "outlier", outliers, peers)]
+
+
+def _found(grid: Grid, kind: str, rows: list[tuple[Away, int, float]], peers: Peers) -> Found:
+    """Closes that are wrong by a log error, as known when they were back."""
+    if not rows:
+        return Found.none(kind)
+    i = np.array([one.ticker for one, _, _ in rows])
+    b = np.array([bar for _, bar, _ in rows])
+    known = np.array([one.bar + one.back for one, _, _ in rows])
+    error = np.array([by for _, _, by in rows])
+    severity = np.where(np.abs(error) >= 0.02, 2, np.where(np.abs(error) >= 0.01, 1, 0))
     close = grid.close[i, b]
+    said = [
+        f"{_percent(one.there)}, {_percent(one.then)} {one.back} bar{'s' if one.back > 1 else ''} "
+        f"later{peers.named(grid, one.ticker, one.bar) if one.is_related else ''}; "
+        f"{one.times:.1f} sigma"
+        for one, _, _ in rows
+    ]
     expected = close * np.exp(-error)
     return Found(
-        kind, i, grid.session[i, b], grid.session[i, b + 1], close, expected, severity, said
+        kind, i, grid.session[i, b], grid.session[i, known], close, expected, severity, said
     )
 
 

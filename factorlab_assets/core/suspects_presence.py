@@ -18,6 +18,7 @@ from factorlab_assets.core.suspects_grid import (
     Ints,
     blocks,
     past,
+    past_mean,
     per_bar,
 )
 
@@ -25,11 +26,11 @@ ALIVE_SESSIONS = 21
 MARKET_SHARE = 0.5
 MOST_ABSENT = 0.02
 RARE_GAP = 1e-4
-RARE_STALE = 1e-7
+RARE_STALE = 1e-6
 LEAST_UNCHANGED = 0.02
 OHLC_SLACK = 1e-6
 OHLC_HABIT = 0.05
-TINY_VOLUME = 0.002
+TINY_VOLUME = 0.005
 USUAL_VOLUME = 1000
 
 
@@ -103,7 +104,7 @@ def stale(grid: Grid) -> Found:
     same[:, 1:] = grid.close[:, 1:] == grid.close[:, :-1]
     share = blocks(same).mean(axis=2)
     share[(blocks(grid.session) < 0).any(axis=2)] = np.nan
-    p = np.clip(past(share, 0.75), LEAST_UNCHANGED, 0.99)
+    p = np.clip(past_mean(share), LEAST_UNCHANGED, 0.99)
     least = per_bar(np.ceil(np.log(RARE_STALE) / np.log(p)))
     changed = np.where(same, 0, np.arange(same.shape[1], dtype=np.int32))
     np.maximum.accumulate(changed, axis=1, out=changed)

@@ -11,16 +11,14 @@ from factorlab_assets.core.suspects_grid import BLOCK, Flags, Floats, Found, Gri
 
 DECIMAL_SLACK = 0.2
 DECIMAL_MOST = 3
-DECIMAL_BARS = 5
 DECIMAL_BACK = 63
-RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0)
-SPLIT_SLACK = 0.03
+RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0)
+SPLIT_SLACK = 0.04
 SPLIT_MOST_SLACK = 0.12
 SPLIT_OPEN_SLACK = 0.15
-SPLIT_STAYS = 3
 SPLIT_LEFT = 0.3
 SPLIT_RARITY = 4.0
-QUIET = 0.5
+STAYS = 5
 
 _TEN = float(np.log(10))
 
@@ -28,34 +26,36 @@ _TEN = float(np.log(10))
 def decimals(grid: Grid, raw: Floats, told: Flags) -> Found:
     """Closes that are 10, 100 or 1000 times too large or too small; marks them in `told`.
 
-    A jump by the ratio, within a factor of e^0.2, is told on its own day, as are the four bars
-    after it while they stay there; further ones (up to 63) when the price has come back. The bar on
-    which it comes back is not suspect. One that never comes back is a change of unit.
+    A jump by 100 or 1000, within a factor of e^0.2, is told on its own day, as are the four bars
+    after it while the price stays there, and up to 63 when it comes back. A jump by 10 may be a
+    split: it is told when the price comes back within five bars. The bar that is back is not
+    suspect.
     """
     power = np.rint(raw / _TEN)
     at = (np.abs(raw - power * _TEN) <= DECIMAL_SLACK) & (power != 0)
     at &= np.abs(power) <= DECIMAL_MOST
     rows: list[tuple[int, int, int, int]] = []
     slip = (-1, 0, 0)
-    # One by one, in order: there are a handful in a clean archive.
-    jumps = [(int(i), int(b)) for i, b in np.argwhere(at) if b > 1]
-    for n, (i, b) in enumerate(jumps):
+    # One by one, in order: a clean archive has none, a bad one a handful.
+    for i, b in ((int(i), int(b)) for i, b in np.argwhere(at) if b > 1):
         shift = int(power[i, b])
-        if slip[0] == i and b - slip[1] <= DECIMAL_BACK and shift == -slip[2]:
-            rows += [(i, t, slip[2], b) for t in range(slip[1] + DECIMAL_BARS, b)]
-            told[i, b] = True
+        is_ten = abs(shift) == 1
+        most = STAYS if is_ten else DECIMAL_BACK
+        if slip[0] == i and shift == -slip[2] and b - slip[1] <= most:
+            early = 0 if is_ten else STAYS
+            rows += [(i, t, slip[2], b) for t in range(slip[1] + early, b)]
+            told[i, slip[1] : b + 1] = True
             slip = (-1, 0, 0)
             continue
         slip = (i, b, shift)
-        stop = (
-            jumps[n + 1][1] if jumps[n + 1 : n + 2] and jumps[n + 1][0] == i else b + DECIMAL_BARS
-        )
-        stop = min(stop, b + DECIMAL_BARS, int((grid.session[i] >= 0).sum()))
-        rows += [(i, t, shift, t) for t in range(b, stop)]
+        if not is_ten:
+            level = np.cumsum(raw[i, b : b + STAYS]) / _TEN
+            n = int(np.logical_and.accumulate(np.abs(level - shift) < 0.5).sum())
+            rows += [(i, t, shift, t) for t in range(b, b + n)]
+            told[i, b : b + n] = True
     if not rows:
         return Found.none("decimal")
     i_, b_, shift_, known = (np.array(column) for column in zip(*sorted(rows), strict=True))
-    told[i_, b_] = True
     close = grid.close[i_, b_]
     said = [
         f"{10.0 ** abs(s):g} times too {'large' if s > 0 else 'small'} beside the closes before"
@@ -69,37 +69,37 @@ def decimals(grid: Grid, raw: Floats, told: Flags) -> Found:
 def splits(
     grid: Grid, raw: Floats, largest: Floats, common: Floats, told: Flags
 ) -> tuple[Found, Flags]:
-    """Jumps by a split's ratio, from the open on, that stay for three bars; and all that jump so.
+    """Jumps by a split's ratio, from the open on, that stay for five bars; and all such jumps.
 
     The jump is at least 4 times the largest of an ordinary month, or of what the whole group does.
-    value = close, expected = close at the earlier scale. Known three bars later.
+    value = close, expected = close at the earlier scale. Known five bars later.
     """
-    jumped = np.zeros_like(told)
     i, b = np.nonzero((np.abs(raw) >= np.log(RATIOS[0]) - SPLIT_MOST_SLACK) & ~told)
     x, usual = raw[i, b], largest[i, b // BLOCK]
     ratios = np.log(np.array(RATIOS))
     which = np.abs(np.abs(x)[:, None] - ratios).argmin(axis=1)
     ln_ratio = np.sign(x) * ratios[which]
-    slack = np.clip(usual, SPLIT_SLACK, SPLIT_MOST_SLACK)
+    slack = np.clip(2 * usual, SPLIT_SLACK, SPLIT_MOST_SLACK)
     gap = np.log(grid.open[i, b] / grid.close[i, b - 1])
-    moved = np.maximum(common[grid.group[i], grid.session[i, b]] / QUIET, 1)
+    moved = np.maximum(common[grid.group[i], grid.session[i, b]], 1)
     like = np.abs(x - ln_ratio) <= slack
     like &= ~(np.abs(gap - ln_ratio) > np.maximum(slack, SPLIT_OPEN_SLACK))
     like &= np.abs(x) >= SPLIT_RARITY * usual * moved
     i, b, ln_ratio = i[like], b[like], ln_ratio[like]
-    jumped[i, b] = True
-    after = np.minimum(b[:, None] + np.arange(1, SPLIT_STAYS + 1), grid.close.shape[1] - 1)
-    drift = np.abs(np.log(grid.close[i[:, None], after] / grid.close[i, b][:, None])).max(axis=1)
+    jumps = np.zeros_like(told)
+    jumps[i, b] = True
+    after = np.minimum(b[:, None] + np.arange(1, STAYS + 1), grid.close.shape[1] - 1)
     # NaN = a bar is not there yet.
-    stays = (drift <= SPLIT_LEFT * np.abs(ln_ratio)) & (b + SPLIT_STAYS < grid.close.shape[1])
+    drift = np.abs(np.log(grid.close[i[:, None], after] / grid.close[i, b][:, None])).max(axis=1)
+    stays = (drift <= SPLIT_LEFT * np.abs(ln_ratio)) & (b + STAYS < grid.close.shape[1])
     i, b, ln_ratio = i[stays], b[stays], ln_ratio[stays]
     close = grid.close[i, b]
     said = [
-        f"{'×' if r > 0 else '÷'} {np.exp(abs(r)):g} from one day to the next, and it stays; "
-        "peers and market do not move so"
+        f"{'×' if r > 0 else '÷'} {np.exp(abs(r)):g} overnight, and it stays; "
+        "the market does not move so"
         for r in ln_ratio
     ]
-    known = grid.session[i, b + SPLIT_STAYS]
+    known = grid.session[i, np.minimum(b + STAYS, grid.close.shape[1] - 1)]
     day, severity = grid.session[i, b], np.full(len(i), 2)
     expected = close * np.exp(-ln_ratio)
-    return Found("split", i, day, known, close, expected, severity, said), jumped
+    return Found("split", i, day, known, close, expected, severity, said), jumps
