@@ -22,8 +22,8 @@ volume          none, or 1/10000 to 1/1000 of the median of the 63 bars before (
 split           from a bar on all prices jump by a ratio of `SPLIT_RATIOS` or its inverse: a split
                 that was not applied to what is before, or twice (factor of the jump)
 outlier         wrong by 10 sigma and 5 % at least, 25 % at most (3:2 is 33 %), for 2 to 5 bars:
-                all by the same, or by two thirds from the second on. An error that never goes looks
-                like news, and is not planted unless a split or a unit (relative error)
+                from the second on by 60 to 100 % of it. An error that never goes looks like news,
+                and is not planted unless a split or a unit (relative error of the first)
 peers           from a bar on all prices are off by 12 standard deviations of what the ticker does
                 beyond its class, 3 % at least (more than an ordinary dividend), 25 % at most: what
                 is before was adjusted for what nobody else had. Only of a ticker whose class
@@ -105,7 +105,7 @@ class Errors:
         for at in self._places(rate, self.free & (low < 0.25), span=5):
             error = self._signed(low[at], 0.25)
             length = int(self.rng.integers(2, 6))
-            rest = error if self.rng.random() < 0.5 else error * 2 / 3
+            rest = error * float(self.rng.uniform(0.6, 1))
             self._scale(slice(at, at + 1), 1 + error)
             self._scale(slice(at + 1, at + length), 1 + rest)
             self._note("outlier", at, length, error)
