@@ -34,6 +34,7 @@ from factorlab_assets.cli_tables import (
     price,
     say_more,
     say_version,
+    show_noted,
 )
 from factorlab_assets.errors import FactorLabError
 
@@ -73,15 +74,18 @@ def show(
             got=f"{name}, {first} to {last}",
             expected=f"days from {bars[0]['date']} to {bars[-1]['date']}",
         )
+    say_version(version, f"{name}  ")
     tables = (schemas.PRICE_BASIS, schemas.SUSPECT_PRICES, schemas.DISTRIBUTION_STATUS)
+    usable = _usable(store, version, *tables, schemas.ADJUSTED_PRICES)
     basis, suspects, paid = (_rows(store, table, version, name) for table in tables)
     adjusted = {r["date"]: r for r in _rows(store, schemas.ADJUSTED_PRICES, version, name)}
-    say_version(version, f"{name}  ")
     out.print(f"{len(bars):,} bars, {bars[0]['date']} to {bars[-1]['date']}")
     out.print(charts_prices.sparkline([bar["close"] for bar in shown], SPARK_WIDTH))
     _basis(basis)
-    _suspects([s for s in suspects if first <= s["date"] <= last], LISTED)
-    _distributions([p for p in paid if first <= p["ex_date"] <= last])
+    if "suspect_prices" in usable:
+        _suspects([s for s in suspects if first <= s["date"] <= last], LISTED)
+    if "distribution_status" in usable:
+        _distributions([p for p in paid if first <= p["ex_date"] <= last])
     _last_bars(shown, adjusted)
     picture = _picture(name, version, shown, adjusted, basis, suspects)
     path = settings.path(settings.data_dir) / "reports" / f"prices_{version.month}_{name}.svg"
@@ -109,7 +113,8 @@ def list_suspects(
         _bars(store, version, name)
     rows = _rows(store, schemas.SUSPECT_PRICES, version, name)
     say_version(version)
-    _suspects([row for row in rows if kind in ("", row["kind"])], limit)
+    if _usable(store, version, schemas.SUSPECT_PRICES):
+        _suspects([row for row in rows if kind in ("", row["kind"])], limit)
 
 
 @app.command("reconcile")
@@ -141,16 +146,12 @@ def hold_against(
         table.add_row(kind, *map(str, odd))
     out.print(table if rows else f"no differences up to {month} beyond rounding")
     rows.sort(key=lambda r: (-abs(r["difference"] or 0), r["ticker"], r["date"]))
-    worst = plain_table("ticker", "date", "kind", "odd", "here", "there", "evidence", folded=6)
-    for row in rows[:limit]:
-        returns = [percent(row[name]) for name in ("ret", "second_ret")]
-        worst.add_row(
-            *map(plain, (row["ticker"], row["date"], row["kind"], row["odd"])),
-            *returns,
-            plain(row["evidence"]),
-        )
-    if rows and limit:
-        out.print(worst)
+    worst = [
+        [row[name] for name in ("ticker", "date", "kind", "odd")]
+        + [percent(row["ret"]), percent(row["second_ret"]), row["evidence"]]
+        for row in rows[:limit]
+    ]
+    show_noted(("ticker", "date", "kind", "odd", "here", "there"), worst)
     say_more(len(rows), limit)
 
 
@@ -174,13 +175,12 @@ def rules(demo: Demo = False) -> None:
 def _basis(rows: Sequence[dict[str, Any]]) -> None:
     from factorlab_assets.reports import charts_prices
 
-    if rows:
-        table = plain_table("basis", "from", "to", "total return", "evidence", folded=4)
-        for row in rows:
-            known = "known" if row["is_total_return_known"] else "not known"
-            cells = [charts_prices.NAMES[row["basis"]], row["first_date"], row["last_date"]]
-            table.add_row(*map(plain, [*cells, known, row["evidence"]]))
-        out.print(table)
+    said = []
+    for row in rows:
+        known = "known" if row["is_total_return_known"] else "not known"
+        span = (row["first_date"], row["last_date"])
+        said.append([charts_prices.NAMES[row["basis"]], *span, known, row["evidence"]])
+    show_noted(("basis", "from", "to", "total return"), said)
 
 
 def _suspects(rows: list[dict[str, Any]], limit: int) -> None:
@@ -188,14 +188,13 @@ def _suspects(rows: list[dict[str, Any]], limit: int) -> None:
     listed = ", ".join(f"{n} {kind}" for kind, n in counts.most_common())
     out.print(f"\n{len(rows):,} suspects{': ' + listed if rows else ''}")
     rows.sort(key=lambda r: (SEVERITY[r["severity"]], r["ticker"], r["date"]))
-    heads = ("ticker", "date", "kind", "severity", "action", "was", "is", "known at", "evidence")
-    table = plain_table(*heads, folded=8)
-    for row in rows[:limit]:
-        cells = [row[name] for name in ("ticker", "date", "kind", "severity", "action")]
-        cells += [price(row["old_close"]), price(row["new_close"]), row["known_at"]]
-        table.add_row(*map(plain, [*cells, row["evidence"]]))
-    if rows and limit:
-        out.print(table)
+    said = [
+        [row[name] for name in ("ticker", "date", "kind", "severity", "action")]
+        + [price(row["old_close"]), price(row["new_close"]), row["known_at"], row["evidence"]]
+        for row in rows[:limit]
+    ]
+    heads = ("ticker", "date", "kind", "severity", "action", "was", "is", "known at")
+    show_noted(heads, said)
     say_more(len(rows), limit)
 
 
@@ -203,23 +202,22 @@ def _distributions(rows: Sequence[dict[str, Any]]) -> None:
     counts = Counter(row["status"] for row in rows)
     listed = ", ".join(f"{n} {status}" for status, n in counts.most_common())
     out.print(f"\n{len(rows):,} distributions{': ' + listed if rows else ''}")
-    table = plain_table("ex-date", "amount", "status", "applied on", "evidence", folded=4)
+    said = []
     for row in rows[-LISTED:]:
-        cells = [row["ex_date"], price(row["amount"]), row["status"], row["applied_on"] or "–"]
-        table.add_row(*map(plain, [*cells, row["evidence"]]))
-    if rows:
-        out.print(table)
+        applied = row["applied_on"] or "–"
+        amount = price(row["amount"])
+        said.append([row["ex_date"], amount, row["status"], applied, row["evidence"]])
+    show_noted(("ex-date", "amount", "status", "applied on"), said)
     if len(rows) > LISTED:
         out.print(f"[dim]the last {LISTED}; --from and --to choose others[/dim]")
 
 
 def _last_bars(bars: Sequence[dict[str, Any]], adjusted: dict[dt.date, dict[str, Any]]) -> None:
-    heads = ("date", "open", "high", "low", "close", "repaired", "total return", "volume")
-    table = plain_table(*heads, numbers=7)
+    heads = ("date", "open", "close", "repaired", "total return", "volume")
+    table = plain_table(*heads, numbers=5)
     for bar in bars[-LAST_BARS:]:
         own = adjusted.get(bar["date"], {})
-        prices = [bar[name] for name in ("open", "high", "low", "close")]
-        prices += [own.get("close"), _total(own)]
+        prices = [bar["open"], bar["close"], own.get("close"), _total(own)]
         volume = "–" if bar["volume"] is None else f"{bar['volume']:,.0f}"
         table.add_row(str(bar["date"]), *map(price, prices), volume)
     out.print()
@@ -278,13 +276,9 @@ def _total(adjusted: dict[str, Any]) -> float | None:
 
 
 def _rows(store: Store, table: Table, version: Version, ticker: str) -> list[dict[str, Any]]:
-    """A month's rows of this version, of one ticker or of all; says so where there are none yet."""
+    """A month's rows of this version, of one ticker or of all."""
     import duckdb
 
-    reason = store.refusals(table, [version.month]).get(version.month)
-    if reason is not None:
-        out.print(f"[yellow]{table.name} of {version.month}:[/yellow] {plain(reason)}")
-        return []
     with store.read() as con:
         relation = con.table(table.name).filter(
             (duckdb.ColumnExpression("data_version_id") == version.data_version_id)
@@ -296,6 +290,23 @@ def _rows(store: Store, table: Table, version: Version, ticker: str) -> list[dic
             relation.order(", ".join(table.primary_key)).to_arrow_table().to_pylist()
         )
     return rows
+
+
+def _usable(store: Store, version: Version, *tables: Table) -> set[str]:
+    """The tables that hold this version's month; says why the others do not: 0 rows were a lie."""
+    import duckdb
+
+    refused = {table.name: store.refusals(table, [version.month]) for table in tables}
+    reasons = {name: said[version.month] for name, said in refused.items() if said}
+    with store.read() as con:
+        for name in refused.keys() - reasons.keys():
+            of_month = duckdb.ColumnExpression("month") == version.month
+            ids = con.table(name).filter(of_month).select("data_version_id").distinct().fetchall()
+            if ids and (version.data_version_id,) not in ids:
+                reasons[name] = f"computed from {ids[0][0]}; materialize it again"
+    for name, reason in sorted(reasons.items()):
+        out.print(f"[yellow]no {name}:[/yellow] {plain(reason)}")
+    return refused.keys() - reasons.keys()
 
 
 def _bars(store: Store, version: Version, ticker: str) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from factorlab_assets.cli_tables import (
     ratio,
     say_more,
     say_version,
+    show_noted,
 )
 from factorlab_assets.errors import FactorLabError
 
@@ -77,12 +78,12 @@ def _revised(rows: list[dict[str, Any]], limit: int) -> None:
         table.add_row(kind, f"{len(own):,}", f"{tickers:,}", f"{cells:,}", f"{largest:.2%}")
     out.print(table)
     rows.sort(key=lambda r: (-(r["size_ret"] or 0), -r["n_cells"], r["ticker"]))
-    worst = plain_table("ticker", "from", "to", "cause", "bars", "return", "evidence", folded=6)
-    for row in rows[:limit]:
-        cells = [row["ticker"], row["first_date"], row["last_date"], row["kind"], row["n_cells"]]
-        worst.add_row(*map(plain, cells), percent(row["size_ret"]), plain(row["evidence"]))
-    if limit:
-        out.print(worst)
+    told = ("ticker", "first_date", "last_date", "kind", "n_cells")
+    worst = [
+        [*(row[name] for name in told), percent(row["size_ret"]), row["evidence"]]
+        for row in rows[:limit]
+    ]
+    show_noted(("ticker", "from", "to", "cause", "bars", "return"), worst)
     say_more(len(rows), limit)
 
 

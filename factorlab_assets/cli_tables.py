@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 out = Console(highlight=False)
 
@@ -30,6 +32,19 @@ def plain_table(*columns: str, numbers: int = 0, folded: int = 0) -> Table:
         may_fold = 0 < i <= folded
         table.add_column(column, justify="right" if right else "left", no_wrap=not may_fold)
     return table
+
+
+def show_noted(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Rows in columns, each with its last cell, a sentence, on lines of its own below it."""
+    if not rows:
+        return
+    cells = [list(heads), *([str(cell) for cell in row[:-1]] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+    out.print(Text(lines[0], style="bold"), soft_wrap=True)
+    for line, row in zip(lines[1:], rows, strict=True):
+        out.print(Text(line), soft_wrap=True)
+        out.print(Padding(Text(str(row[-1]), style="dim"), (0, 0, 0, 2), expand=False))
 
 
 def percent(value: float | None) -> str:

@@ -66,8 +66,11 @@ _singles AS MATERIALIZED (
 
 _STRETCHES = """
 _cells AS (
-    SELECT c.*, c.n - lag(c.n) OVER (PARTITION BY c.ticker ORDER BY c.n) > {gap} AS is_new
+    SELECT
+        c.*, d.n IS NULL AS is_quiet,
+        c.n - lag(c.n) OVER (PARTITION BY c.ticker ORDER BY c.n) > {gap} AS is_new
     FROM (FROM _bars WHERE state = 'changed') AS c
+    LEFT JOIN _different AS d ON d.ticker = c.ticker AND d.n = c.n
     ASOF LEFT JOIN _singles AS s ON s.ticker = c.ticker AND s.first_n <= c.n
     WHERE s.last_n IS NULL OR c.n > s.last_n
 ),
@@ -81,7 +84,8 @@ _bare AS (
         min(date) AS first_date, max(date) AS last_date, count(*) AS n_cells,
         count(*) FILTER (is_other_close) AS n_closes,
         bool_and(abs(t - h) <= ({unit_h} + {unit_t}) / 2) AS is_printing,
-        max(abs(t / h - 1)) AS size, max(abs(h / before_h - t / before_t)) AS size_ret,
+        max(abs(t / h - 1)) AS size,
+        max(abs(h / before_h - t / before_t)) FILTER (is_quiet) AS size_ret,
         arg_min(t / h, n) AS first_ratio, arg_max(t / h, n) AS last_ratio,
         sum(abs(h / before_h - 1)) AS rough, sum(abs(t / before_t - 1)) AS second_rough
     FROM _numbered GROUP BY ticker, stretch

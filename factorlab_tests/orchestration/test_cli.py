@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from factorlab_assets import cli, cli_tables
+from factorlab_assets import cli, cli_prices, cli_revisions, cli_tables
 from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_tests.orchestration.conftest import MONTH, settings_in
 
@@ -44,7 +44,7 @@ class Command:
                 patch.setenv(name, value)
             patch.chdir(self.folder)
             patch.setattr(sys, "argv", ["factorlab", *arguments])
-            for module in (cli, cli_tables):
+            for module in (cli, cli_prices, cli_revisions, cli_tables):
                 patch.setattr(module, "out", Console(width=200, highlight=False))
             with redirect_stdout(stdout), redirect_stderr(stderr):
                 try:
