@@ -137,10 +137,18 @@ _bracket AS MATERIALIZED (
     FROM _paid JOIN _beside USING (id) GROUP BY id
     HAVING bar IS NOT NULL AND before IS NOT NULL
 ),
+_unplaced AS MATERIALIZED (
+    FROM _paid ANTI JOIN _bracket USING (id)
+),
+_span AS (
+    SELECT ticker, min(date) AS first_bar, max(date) AS last_bar
+    FROM _bars SEMI JOIN _unplaced USING (ticker) GROUP BY ticker
+),
 _sparse AS (
     SELECT id, min(date) FILTER (date >= ex_date) AS bar,
         max(date) FILTER (date < applied_by) AS before
-    FROM (FROM _paid ANTI JOIN _bracket USING (id)) JOIN _bars USING (ticker) GROUP BY id
+    FROM (FROM _unplaced JOIN _span USING (ticker) WHERE ex_date > first_bar AND ex_date <= last_bar)
+    JOIN _bars USING (ticker) GROUP BY id
     HAVING bar IS NOT NULL AND before IS NOT NULL
 ),
 _placed AS MATERIALIZED (

@@ -13,6 +13,7 @@ Everything said here is an inference about the file as of its last bar, its know
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -21,13 +22,16 @@ import pyarrow as pa
 
 from factorlab_assets.core import basis_evidence as evidence
 from factorlab_assets.core.basis_evidence import Series
-from factorlab_assets.core.basis_stretches import Printed, stretches
+from factorlab_assets.core.basis_stretches import Printed, Stepped, stretches
 from factorlab_assets.core.calendar import month_end
 from factorlab_assets.core.panel import Floats
 from factorlab_assets.core.relations import registered, sessions_registered
 
 BEYOND = 1.5
 """A list of distributions holds for so many of its median gaps beyond its last row."""
+OFF_CENT = 0.02
+OFF_WHOLE = 0.01
+"""How far from a whole number of cents, or of shares, a printed one may lie."""
 _BATCH = 50
 
 STATUS_SCHEMA = pa.schema(
@@ -64,10 +68,10 @@ WHERE ex_date <= DATE '{through}' ORDER BY ticker, ex_date"""
 
 _SERIES = """
 SELECT
-    ticker, date, close, volume, second_close,
+    ticker, date, open, high, low, close, volume, second_close,
     list_median([ln(high / second_high), ln(low / second_low), ln(close / second_close)]) AS ratio,
     CASE WHEN volume > 0 AND second_volume > 0 THEN ln(second_volume / volume) END AS volume_ratio
-FROM (SELECT ticker, date, high, low, close, volume FROM {bars} WHERE {chosen})
+FROM (SELECT ticker, date, open, high, low, close, volume FROM {bars} WHERE {chosen})
 LEFT JOIN (
     SELECT
         ticker, date, high AS second_high, low AS second_low, close AS second_close,
@@ -143,9 +147,9 @@ def _each_series(
     con: duckdb.DuckDBPyConnection,
     bars: str,
     second: str | None,
-    listed: dict[str, _List],
+    listed: Mapping[str, _List | None],
     through: dt.date,
-) -> Any:
+) -> Iterator[tuple[str, Series]]:
     names = sorted(listed)
     for start in range(0, len(names), _BATCH):
         chosen = "ticker IN ({}) AND date <= DATE '{}'".format(
@@ -159,21 +163,26 @@ def _each_series(
             yield ticker, _series(own, listed[ticker])
 
 
-def _series(own: dict[str, Any], listed: _List) -> Series:
+def _series(own: dict[str, Any], listed: _List | None) -> Series:
     date = own["date"].astype("datetime64[D]")
-    close, volume, other, ratio, volume_ratio = (
-        np.ma.filled(own[name].astype(float), np.nan)
-        for name in ("close", "volume", "second_close", "ratio", "volume_ratio")
-    )
-    parts = np.nan_to_num(volume) * evidence.SPLIT_PARTS
-    fractional = np.abs(parts - np.round(parts)) > 0.01
-    shares = listed.shares_since(date)
-    plain, other_plain = (_on_cents(each * shares) for each in (close, other))
-    return Series(date, close, ratio, volume_ratio, plain & ~fractional, fractional, other_plain)
+    known = {
+        name: np.ma.filled(values.astype(float), np.nan)
+        for name, values in own.items()
+        if name not in ("ticker", "date")
+    }
+    shares = listed.shares_since(date) if listed else np.ones(len(date))
+    parts = np.nan_to_num(known["volume"]) * evidence.SPLIT_PARTS
+    plain = np.abs(parts - np.round(parts)) <= OFF_WHOLE
+    if plain.mean() > 1 - evidence.FRACTIONAL_SHARE:
+        prices = (known[name] * shares for name in ("open", "high", "low", "close"))
+        plain = np.sum([_on_cents(price) for price in prices], axis=0) >= evidence.PLAIN_PRICES
+    other_plain = _on_cents(known["second_close"] * shares)
+    close, ratio, volume_ratio = (known[name] for name in ("close", "ratio", "volume_ratio"))
+    return Series(date, close, ratio, volume_ratio, plain, other_plain)
 
 
-def _on_cents(close: Any) -> evidence.Flags:
-    return np.asarray(np.abs(close * 100 - np.round(close * 100)) < 0.02)
+def _on_cents(price: Floats) -> evidence.Flags:
+    return np.asarray(np.abs(price * 100 - np.round(price * 100)) <= OFF_CENT)
 
 
 def _status_rows(
@@ -182,10 +191,10 @@ def _status_rows(
     bar = np.searchsorted(series.date, listed.ex_date)
     inside = (listed.amount > 0) & (bar > 0) & (bar < len(series.date))
     at, which = np.unique(bar[inside], return_inverse=True)
+    amount = np.bincount(which, weights=listed.amount[inside]).astype(np.float64)
     if not len(at):
         return []
-    amount = np.bincount(which, weights=listed.amount[inside])
-    found = evidence.judge(series, at, amount)
+    found = evidence.judge(series, at.astype(np.int64), amount)
     rows = []
     for ex_date, paid, k in zip(
         listed.ex_date[inside].tolist(), listed.amount[inside].tolist(), which, strict=True
@@ -215,26 +224,28 @@ def _day(series: Series, bar: int | None) -> dt.date | None:
 
 
 _PRINT = """
-_flagged AS (
+WITH _flagged AS (
     SELECT ticker, date,
-        abs(volume * {parts} - round(volume * {parts})) > 0.01 AS is_fractional,
-        abs(close * 100 - round(close * 100)) > 0.02 AS is_off
+        abs(volume * {parts} - round(volume * {parts})) > {whole} AS is_fractional,
+        (abs(open * 100 - round(open * 100)) <= {cent})::INT
+        + (abs(high * 100 - round(high * 100)) <= {cent})::INT
+        + (abs(low * 100 - round(low * 100)) <= {cent})::INT
+        + (abs(close * 100 - round(close * 100)) <= {cent})::INT < {prices} AS is_off
     FROM {bars} WHERE date <= DATE '{through}'
 ),
 _months AS (
-    SELECT ticker, date_trunc('month', date) AS m, min(date) AS first_bar, max(date) AS last_bar,
-        count(*) AS n, max(date) FILTER (is_fractional) AS last_fractional,
+    SELECT ticker, min(date) AS first_bar, max(date) AS last_bar, count(*) AS n,
+        max(date) FILTER (is_fractional) AS last_fractional,
         count(*) FILTER (is_fractional) AS n_fractional,
-        max(date) FILTER (is_off) AS last_off,
-        count(*) FILTER (is_off) AS n_off
-    FROM _flagged GROUP BY ALL
+        max(date) FILTER (is_off) AS last_off, count(*) FILTER (is_off) AS n_off
+    FROM _flagged GROUP BY ticker, 12 * year(date) + month(date)
 )
 SELECT ticker, min(first_bar) AS first_bar, max(last_bar) AS last_bar, sum(n)::BIGINT AS n,
     sum(n_fractional)::BIGINT AS n_fractional, max(last_fractional) AS last_fractional,
     sum(n_off)::BIGINT AS n_off,
-    max(last_off) FILTER (n_off > {off} * n) AS last_off
+    CASE WHEN sum(n_fractional) < {share} * sum(n) THEN max(last_off) FILTER (n_off * 2 > n) END
+        AS last_off
 FROM _months GROUP BY ticker ORDER BY ticker"""
-
 
 # A stretch begins and ends on bars; only those of tickers with a cut inside have to be looked for.
 _SNAPPED = """
@@ -245,7 +256,8 @@ WITH _cut AS (
 _bar AS (
     SELECT ticker, cut, min(date) FILTER (date >= cut) AS after,
         max(date) FILTER (date < cut) AS before
-    FROM {bars} JOIN _cut USING (ticker) GROUP BY ticker, cut
+    FROM (SELECT ticker, date FROM {bars} WHERE date <= DATE '{through}') JOIN _cut USING (ticker)
+    GROUP BY ticker, cut
 )
 SELECT s.ticker, coalesce(a.after, s.first_date) AS first_date,
     coalesce(b.before, s.last_date) AS last_date, basis, is_total_return_known, evidence, known_at
@@ -279,17 +291,44 @@ def price_basis(
     known_at = _last_bar(con, bars, through)
     listed = _listed(con, bars, distributions, through) if distributions else {}
     query = _PRINT.format(
-        bars=bars, through=through, parts=evidence.SPLIT_PARTS, off=1 - evidence.SHARE_PRINTED
+        bars=bars,
+        through=through,
+        parts=evidence.SPLIT_PARTS,
+        whole=OFF_WHOLE,
+        cent=OFF_CENT,
+        prices=evidence.PLAIN_PRICES,
+        share=evidence.FRACTIONAL_SHARE,
     )
-    printed = con.sql(f"WITH {query}").to_arrow_table().to_pylist()
+    printed = [Printed(**one) for one in con.sql(query).to_arrow_table().to_pylist()]
     by_ticker: dict[str, list[dict[str, Any]]] = {}
     for row in status.to_pylist():
         by_ticker.setdefault(row["ticker"], []).append(row)
+    stepped = _stepped(con, bars, second, listed, through) if second else {}
     rows: list[dict[str, Any]] = []
     for one in printed:
-        ticker = one["ticker"]
-        until = listed[ticker].complete_to() if ticker in listed else None
-        found = stretches(Printed(**one), until, by_ticker.get(ticker, []))
-        rows += [{"ticker": ticker, "known_at": known_at, **each._asdict()} for each in found]
+        until = listed[one.ticker].complete_to() if one.ticker in listed else None
+        found = stretches(one, until, by_ticker.get(one.ticker, []), stepped.get(one.ticker))
+        rows += [{"ticker": one.ticker, "known_at": known_at, **each._asdict()} for each in found]
     with registered(con, "factorlab_stretches", pa.Table.from_pylist(rows, BASIS_SCHEMA)):
-        return con.sql(_SNAPPED.format(bars=bars)).to_arrow_table().cast(BASIS_SCHEMA)
+        snapped = con.sql(_SNAPPED.format(bars=bars, through=through))
+        return snapped.to_arrow_table().cast(BASIS_SCHEMA)
+
+
+def _stepped(
+    con: duckdb.DuckDBPyConnection,
+    bars: str,
+    second: str,
+    listed: dict[str, _List],
+    through: dt.date,
+) -> dict[str, Stepped]:
+    """Of tickers without a list, where the ratio to the second file steps."""
+    query = f"SELECT DISTINCT ticker FROM {second} SEMI JOIN {bars} USING (ticker)"  # noqa: S608 - the caller vouches for the relations
+    names = {ticker: None for (ticker,) in con.sql(query).fetchall() if ticker not in listed}
+    found = {}
+    for ticker, series in _each_series(con, bars, second, names, through):
+        known = np.isfinite(series.ratio)
+        is_plain = known.any() and series.other_plain[known].mean() >= evidence.SHARE_PLAIN
+        if is_plain and len(series.date) > 2 * evidence.WINDOW:
+            first, last = series.date[known][[0, -1]].tolist()
+            found[ticker] = Stepped(first, last, series.date[evidence.steps(series)].tolist())
+    return found

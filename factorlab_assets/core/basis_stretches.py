@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise, zip_longest
+from statistics import median
 from typing import Any, NamedTuple
+
+from factorlab_assets.core.basis_evidence import STEPS_FEWEST, STEPS_GAP
 
 SOLID_ROWS = 4
 SOLID_DAYS = 366
@@ -22,7 +25,10 @@ DAY = dt.timedelta(1)
 
 class Printed(NamedTuple):
     """How a ticker's rows are printed. last_fractional : last bar with a fractional volume.
-    last_off : last bar off the cent in a month with many such; earlier rows carry some factor."""
+
+    last_off : where volumes are whole throughout, the last bar off the cent in a month most of
+    whose bars are. Bars up to either carry some factor.
+    """
 
     ticker: str
     first_bar: dt.date
@@ -32,6 +38,14 @@ class Printed(NamedTuple):
     last_fractional: dt.date | None
     n_off: int
     last_off: dt.date | None
+
+
+class Stepped(NamedTuple):
+    """Where the ratio to a plain second file, known from first to last, steps up: dates."""
+
+    first: dt.date
+    last: dt.date
+    steps: list[dt.date]
 
 
 class Stretch(NamedTuple):
@@ -45,20 +59,60 @@ class Stretch(NamedTuple):
 
 
 def stretches(
-    printed: Printed, complete_to: dt.date | None, status: Sequence[dict[str, Any]]
+    printed: Printed,
+    complete_to: dt.date | None,
+    status: Sequence[dict[str, Any]],
+    stepped: Stepped | None = None,
 ) -> list[Stretch]:
     """One ticker's stretches, in order, from its first bar to its last.
 
     complete_to : the last day that its list of distributions covers, None without a list.
-    status : rows of `distribution_status`, by ex-date.
+    status : rows of `distribution_status`, by ex-date. stepped : without a list, what a second
+    file shows.
     """
     if complete_to is None or complete_to < printed.first_bar:
         why = "no list of distributions" if complete_to is None else f"list ends {complete_to}"
-        return list(_unlisted(printed, printed.first_bar, why))
+        if stepped is None:
+            return list(_unlisted(printed, printed.first_bar, why))
+        found = [*_unlisted(printed._replace(last_bar=stepped.first - DAY), printed.first_bar, why)]
+        found += _by_steps(stepped)
+        return [*found, *_unlisted(printed, stepped.last + DAY, why)]
     listed = list(_listed(printed.first_bar, min(printed.last_bar, complete_to), status))
     if complete_to < printed.last_bar:
         listed += _unlisted(printed, complete_to + DAY, f"list ends {complete_to}")
     return listed
+
+
+def _by_steps(stepped: Stepped) -> Iterator[Stretch]:
+    """Steps that keep their rhythm are all there is; a long time without any holds none."""
+    every = stepped.steps
+    gaps = [(after - before).days for before, after in pairwise(every)]
+    reach = dt.timedelta(int(STEPS_GAP * median(gaps)) if gaps else 0)
+    start = stepped.first
+    runs: list[list[dt.date]] = []
+    for day in every:
+        if runs and day - runs[-1][-1] <= reach:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    for run in runs:
+        if len(run) < STEPS_FEWEST:
+            continue
+        since = max(start, run[0] - reach)
+        if start < since:
+            yield _stepless(start, since - DAY, every)
+        until = min(stepped.last, run[-1] + reach)
+        said = f"ratio to a plain second source steps up {len(run)} times without a longer gap"
+        yield Stretch(since, until, "adjusted", True, said)
+        start = until + DAY
+    if start <= stepped.last:
+        yield _stepless(start, stepped.last, every)
+
+
+def _stepless(start: dt.date, end: dt.date, steps: Sequence[dt.date]) -> Stretch:
+    n = sum(start <= day <= end for day in steps)
+    said = f"ratio to a plain second source steps up {n} times; no list of distributions"
+    return Stretch(start, end, "unknown" if n else "price_only", False, said)
 
 
 def _unlisted(printed: Printed, start: dt.date, why: str) -> Iterator[Stretch]:
@@ -83,8 +137,8 @@ def _listed(start: dt.date, end: dt.date, status: Sequence[dict[str, Any]]) -> I
     if not status:
         said = "the list has no distribution in these bars: price returns are total returns"
         yield Stretch(start, end, "adjusted", True, said)
-    runs: list[Any] = _merged([list(run) for _, run in groupby(status, key=_class)])
-    for run, after in zip(runs, [*runs[1:], None][: len(runs)], strict=True):
+    runs = _merged([list(run) for _, run in groupby(status, key=_class)])
+    for run, after in zip_longest(runs, runs[1:]):
         until = min(end, after[0]["ex_date"] - DAY) if after else end
         if start <= until:
             yield _stretch(start, until, run)
@@ -97,34 +151,57 @@ def _class(row: dict[str, Any]) -> str:
     return "unknown" if row["status"] == "unknown" else "adjusted"
 
 
-def _merged(runs: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
-    """Runs too short to stand alone, with the runs on both sides of them."""
-    merged: list[list[dict[str, Any]]] = []
-    was_solid = True
+Rows = list[dict[str, Any]]
+
+
+def _merged(runs: list[Rows]) -> list[Rows]:
+    """Runs too short to stand alone join the long one beside them that is like most of them, or
+    both where those are alike."""
+    merged: list[tuple[str | None, Rows]] = []
     for run in runs:
         days = (run[-1]["ex_date"] - run[0]["ex_date"]).days
-        solid = len(run) >= SOLID_ROWS or days >= SOLID_DAYS
-        if merged and not (solid and was_solid):
-            merged[-1] = merged[-1] + run
-        else:
-            merged.append(run)
-        was_solid = solid
-    return merged
+        is_solid = len(run) >= SOLID_ROWS or days >= SOLID_DAYS
+        name = _class(run[0]) if is_solid else None
+        if merged and name is None and merged[-1][0] is None:
+            merged[-1] = None, merged[-1][1] + run
+            continue
+        if len(merged) > 1 and merged[-1][0] is None:
+            (before, far), (_, near) = merged[-2:]
+            if before == name:
+                merged[-2:] = [(name, far + near + run)]
+                continue
+            if _usual(near)[0] == before:
+                merged[-2:] = [(before, far + near)]
+                merged.append((name, run))
+                continue
+        if merged and merged[-1][0] is None:
+            merged[-1] = name, merged[-1][1] + run
+            continue
+        merged.append((name, run))
+    if len(merged) > 1 and merged[-1][0] is None:
+        merged[-2:] = [(merged[-2][0], merged[-2][1] + merged[-1][1])]
+    return [rows for _, rows in merged]
+
+
+def _usual(run: Rows) -> tuple[str, int]:
+    names = [_class(row) for row in run]
+    return max(((name, names.count(name)) for name in sorted(set(names))), key=lambda pair: pair[1])
 
 
 def _stretch(start: dt.date, end: dt.date, run: list[dict[str, Any]]) -> Stretch:
-    classes = [_class(row) for row in run]
-    (usual, most), *others = sorted(
-        ((name, classes.count(name)) for name in set(classes)), key=lambda pair: -pair[1]
-    )
-    basis = usual if not others or usual == "unknown" else "mixed"
+    usual, most = _usual(run)
+    odd = [row for row in run if _class(row) != usual]
+    basis = usual if not odd or usual == "unknown" else "mixed"
     known = all(row["status"] != "unknown" and row["factor"] is not None for row in run)
     verb = {"adjusted": "are in the closes", "price_only": "are not in the closes"}
     said = f"{most} of {len(run)} distributions {verb.get(usual, 'cannot be told')}"
-    odd = [row for row, name in zip(run, classes, strict=True) if name != usual]
     if odd:
-        names = ", ".join(f"{row['ex_date']} {row['status']}" for row in odd[:NAMED])
+        names = ", ".join(f"{row['ex_date']} {_told(row)}" for row in odd[:NAMED])
         said += f"; {names}" + (f" and {len(odd) - NAMED} more" if len(odd) > NAMED else "")
     if early := sum(row["status"] == "early" for row in run):
         said += f"; {early} carried early"
     return Stretch(start, end, basis, known, said)
+
+
+def _told(row: dict[str, Any]) -> str:
+    return "in part" if _class(row) == "mixed" else str(row["status"])
