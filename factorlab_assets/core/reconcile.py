@@ -11,13 +11,13 @@ of each one's last decimal, at its price level.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import duckdb
 import pyarrow as pa
 
-from factorlab_assets.core.calendar import FIRST_DAY, month_end, sessions
+from factorlab_assets.core.calendar import month_end
+from factorlab_assets.core.relations import registered, sessions_registered
 
 FLOOR = 3e-4
 """3 bp: closes that were divided by split or dividend factors were rounded more than once, which
@@ -247,7 +247,8 @@ _spans AS (
 ),
 _alone AS (
     SELECT ticker, date, session, h IS NOT NULL AS is_here
-    FROM _both JOIN _spans USING (ticker) LEFT JOIN factorlab_sessions USING (date)
+    FROM _both JOIN _spans USING (ticker)
+    LEFT JOIN (SELECT date, n AS session FROM factorlab_sessions) USING (date)
     WHERE (h IS NULL OR t IS NULL) AND date BETWEEN first_date AND last_date
 ),
 _runs AS (
@@ -326,7 +327,12 @@ def reconcile(
         _DRIFT.format(tolerance=tolerance, drift=DRIFT),
         _BARS,
     ]
-    with _registered(con, asset_classes or {}):
+    known = asset_classes or {}
+    classes = pa.table(
+        {"ticker": list(known), "class": list(known.values())},
+        schema=pa.schema([("ticker", pa.string()), ("class", pa.string())]),
+    )
+    with registered(con, "factorlab_classes", classes), sessions_registered(con, through):
         return con.sql(f"WITH {','.join(parts)} {_ALL}").to_arrow_table()
 
 
@@ -350,22 +356,3 @@ def printed_unit(close: str) -> str:
         f"CASE WHEN abs({close} * 1e2 - round({close} * 1e2)) < 1e-5 THEN 1e-2 "
         f"WHEN abs({close} * 1e4 - round({close} * 1e4)) < 1e-4 THEN 1e-4 ELSE 1e-6 END"
     )
-
-
-@contextmanager
-def _registered(con: duckdb.DuckDBPyConnection, asset_classes: Mapping[str, str]) -> Iterator[None]:
-    """`factorlab_classes` (ticker, class) and `factorlab_sessions` (date, its number)."""
-    days = sessions(FIRST_DAY, month_end("2049-12"))
-    known = {"ticker": list(asset_classes), "class": list(asset_classes.values())}
-    types = pa.schema([("ticker", pa.string()), ("class", pa.string())])
-    tables = {
-        "factorlab_classes": pa.table(known, schema=types),
-        "factorlab_sessions": pa.table({"date": days, "session": range(len(days))}),
-    }
-    for name, table in tables.items():
-        con.register(name, table)
-    try:
-        yield
-    finally:
-        for name in tables:
-            con.unregister(name)

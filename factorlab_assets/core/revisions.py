@@ -10,7 +10,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-from factorlab_assets.core.calendar import FIRST_DAY, month_end, sessions
+from factorlab_assets.core.calendar import FIRST_DAY, month_end
 from factorlab_assets.core.reconcile import (
     LARGEST_DISTRIBUTION,
     PAIRED_BARS,
@@ -19,6 +19,7 @@ from factorlab_assets.core.reconcile import (
     printed_unit,
     printing_tolerance,
 )
+from factorlab_assets.core.relations import sessions_registered
 
 GAP_BARS = 10
 """Changed bars at most two weeks apart are one stretch: rounding can hide a small factor."""
@@ -122,7 +123,7 @@ _runs AS (
         max(date) AS last_date, count(*) AS n_cells, count(session) > 0 AS is_session
     FROM (
         SELECT *, n - row_number() OVER (PARTITION BY ticker, state ORDER BY n) AS run
-        FROM _bars LEFT JOIN factorlab_sessions USING (date)
+        FROM _bars LEFT JOIN (SELECT date, n AS session FROM factorlab_sessions) USING (date)
         WHERE state IN ('appeared', 'disappeared')
     )
     GROUP BY ticker, state, run
@@ -196,7 +197,6 @@ def revisions(con: duckdb.DuckDBPyConnection, earlier: str, later: str, month: s
     """
     found = con.sql(f"SELECT max(date) FROM {earlier}").fetchall()[0][0]  # noqa: S608  # a relation
     through = min(found or FIRST_DAY, month_end(month))
-    days = sessions(FIRST_DAY, through)
     parts = [
         _BARS.format(earlier=earlier, later=later, through=through, tolerance=printing_tolerance()),
         PAIRS.format(paired=PAIRED_BARS),
@@ -213,8 +213,5 @@ def revisions(con: duckdb.DuckDBPyConnection, earlier: str, later: str, month: s
         ),
         _LISTINGS,
     ]
-    con.register("factorlab_sessions", pa.table({"date": days, "session": range(len(days))}))
-    try:
+    with sessions_registered(con, through):
         return con.sql(f"WITH {','.join(parts)} {_ALL}").to_arrow_table()
-    finally:
-        con.unregister("factorlab_sessions")
