@@ -28,10 +28,14 @@ from factorlab_assets.core.panel import Floats
 from factorlab_assets.core.relations import registered, sessions_registered
 
 BEYOND = 1.5
-"""A list of distributions holds for so many of its median gaps beyond its last row."""
+"""A list holds to its last row, or for so many of its median gaps beyond its last ex-date."""
 OFF_CENT = 0.02
+OFF_CENT_SPLIT = 0.08
 OFF_WHOLE = 0.01
-"""How far from a whole number of cents, or of shares, a printed one may lie."""
+"""How far from a whole number of cents, or of shares, a printed one may lie; a price before a split
+was rounded to six digits after division."""
+SIX_DIGITS = 1000.0
+"""From here on six digits print any price in whole cents."""
 _BATCH = 50
 
 STATUS_SCHEMA = pa.schema(
@@ -116,11 +120,15 @@ class _List:
         self.split = columns["split"][rows]
 
     def complete_to(self) -> dt.date:
-        """The last day on which it is known whether something was paid."""
+        """The last day on which it is known whether something was paid: of the last row, or until
+        the next distribution is long overdue."""
         paid = self.ex_date[self.amount > 0]
-        gap = np.median(np.diff(paid).astype(np.int64)) if len(paid) > 1 else 0
-        last: dt.date = (self.ex_date[-1] + int(BEYOND * gap)).item()
-        return last
+        last = self.ex_date[-1]
+        if len(paid) > 1:
+            gap = float(np.median(np.diff(paid).astype(np.int64)))
+            last = max(last, paid[-1] + int(BEYOND * gap))
+        day: dt.date = last.item()
+        return day
 
     def shares_since(self, date: Any) -> Floats:
         """(n,) today's shares per share of each day: the product of the later splits."""
@@ -172,17 +180,24 @@ def _series(own: dict[str, Any], listed: _List | None) -> Series:
     }
     shares = listed.shares_since(date) if listed else np.ones(len(date))
     parts = np.nan_to_num(known["volume"]) * evidence.SPLIT_PARTS
-    plain = np.abs(parts - np.round(parts)) <= OFF_WHOLE
-    if plain.mean() > 1 - evidence.FRACTIONAL_SHARE:
-        prices = (known[name] * shares for name in ("open", "high", "low", "close"))
-        plain = np.sum([_on_cents(price) for price in prices], axis=0) >= evidence.PLAIN_PRICES
-    other_plain = _on_cents(known["second_close"] * shares)
+    is_whole = np.abs(parts - np.round(parts)) <= OFF_WHOLE
+    plain = is_whole
+    if is_whole.mean() > 1 - evidence.FRACTIONAL_SHARE:
+        prices = (known[name] for name in ("open", "high", "low", "close"))
+        on_cents = np.sum([_on_cents(price, shares) for price in prices], axis=0)
+        plain = (on_cents >= evidence.PLAIN_PRICES) & (known["close"] * shares < SIX_DIGITS)
+    other = known["second_close"]
+    other_plain = _on_cents(other, shares) | _on_cents(other, np.ones(len(date)))
     close, ratio, volume_ratio = (known[name] for name in ("close", "ratio", "volume_ratio"))
     return Series(date, close, ratio, volume_ratio, plain, other_plain)
 
 
-def _on_cents(price: Floats) -> evidence.Flags:
-    return np.asarray(np.abs(price * 100 - np.round(price * 100)) <= OFF_CENT)
+def _on_cents(price: Floats, shares: Floats) -> evidence.Flags:
+    """Whether prices were whole ticks when there were so many of today's shares to one."""
+    traded = price * shares
+    ticks = traded * np.where(traded < 1, 10_000, 100)
+    slack = np.where(shares == 1, OFF_CENT, OFF_CENT_SPLIT)
+    return np.asarray(np.abs(ticks - np.round(ticks)) <= slack)
 
 
 def _status_rows(

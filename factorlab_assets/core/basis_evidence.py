@@ -36,9 +36,15 @@ WINDOW = 15
 """Bars on each side of an ex-date whose median ratio is the level there: a wrong price or a
 distribution carried some bars early does not move it, and it stays within a month."""
 SURE = 4.0
-"""A due below so many standard errors of a step cannot be told by that step."""
+"""A due below so many standard errors of a step cannot be told by that step. One below 5 bp is
+taken as it looks: told wrongly it costs no more."""
 ROUNDING = 1e-5
 """Standard error of a level that the median of few bars would hide."""
+UNIT = 0.25
+"""Prices that are off the others around by more than that (ln) are in another unit: a decimal slip,
+an unapplied split. No distribution is as large, and nothing is read from them."""
+MOST_SHARE = 3.0
+"""A step of more than three times the due is another thing: a run of wrong prices."""
 PARTIAL = 5e-4
 """A step that differs from the due by more than that (5 bp), and surely, carries another amount
 than the list: a special distribution counted apart, or a part of it left out. Smaller differences
@@ -163,7 +169,9 @@ def _by_ratio(
 ) -> Finding | None:
     """What the ratio to the second file shows of a distribution."""
     bar = window[1]
-    if step is None or step.error * SURE > due:
+    if step is None or abs(step.size) > max(MOST_SHARE * due, PARTIAL):
+        return None
+    if step.error * SURE > max(due, PARTIAL):
         return None
     said = f"ratio to the second source steps {step.size:+.5f}, due {due:.5f} (± {step.error:.5f})"
     share: float = round(step.size / due)
@@ -199,22 +207,27 @@ def _by_print(series: Series, bar: int, plain: int) -> Finding:
 
 def _step(series: Series, window: tuple[int, int, int]) -> _Step | None:
     start, bar, stop = window
-    before = _level(series.ratio[max(start, bar - WINDOW) : bar])
-    after = _level(series.ratio[bar : min(stop, bar + WINDOW)])
-    if before is None or after is None:
+    before = series.ratio[max(start, bar - WINDOW) : bar]
+    after = series.ratio[bar : min(stop, bar + WINDOW)]
+    both = np.concatenate((before, after))
+    both = both[np.isfinite(both)]
+    if not len(both):
         return None
-    is_factor = _is_plain(series, bar)
-    return _Step(before[0], after[0], float(np.hypot(before[1], after[1])), is_factor)
+    level = _median(both)
+    low, high = (_level(side[np.abs(side - level) <= UNIT]) for side in (before, after))
+    if low is None or high is None:
+        return None
+    error = float(np.hypot(low[1], high[1]))
+    return _Step(low[0], high[0], error, _is_plain(series, bar))
 
 
 def _level(ratio: Floats) -> tuple[float, float] | None:
     """Median and its standard error."""
-    known = ratio[np.isfinite(ratio)]
-    if not len(known):
+    if not len(ratio):
         return None
-    middle = _median(known)
-    spread = 1.4826 * _median(np.abs(known - middle))
-    return middle, 1.25 * spread / len(known) ** 0.5 + ROUNDING
+    middle = _median(ratio)
+    spread = 1.4826 * _median(np.abs(ratio - middle))
+    return middle, 1.25 * spread / len(ratio) ** 0.5 + ROUNDING
 
 
 def _median(values: Floats) -> float:
@@ -241,7 +254,8 @@ def _early(
         return None
     price, volume = price - _median(price[known]), volume - _median(volume[known])
     least = max(due / 2, SURE * 1.4826 * _median(np.abs(price[known])))
-    is_high = (price > least) & (np.abs(price - volume) <= EARLY_SLACK * price + QUANTUM)
+    is_alike = np.abs(price - volume) <= EARLY_SLACK * price + QUANTUM
+    is_high = (price > least) & (price < UNIT) & is_alike
     if not is_high.any():
         return None
     last = int(np.flatnonzero(is_high)[-1])

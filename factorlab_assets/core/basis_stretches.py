@@ -154,33 +154,36 @@ def _class(row: dict[str, Any]) -> str:
 Rows = list[dict[str, Any]]
 
 
-def _merged(runs: list[Rows]) -> list[Rows]:
+def _merged(runs: Sequence[Rows]) -> list[Rows]:
     """Runs too short to stand alone join the long one beside them that is like most of them, or
-    both where those are alike."""
-    merged: list[tuple[str | None, Rows]] = []
+    both where those are alike. What cannot be told always stands alone: around it, it can."""
+    blocks: list[tuple[str, Rows]] = []
     for run in runs:
-        days = (run[-1]["ex_date"] - run[0]["ex_date"]).days
-        is_solid = len(run) >= SOLID_ROWS or days >= SOLID_DAYS
-        name = _class(run[0]) if is_solid else None
-        if merged and name is None and merged[-1][0] is None:
-            merged[-1] = None, merged[-1][1] + run
-            continue
-        if len(merged) > 1 and merged[-1][0] is None:
-            (before, far), (_, near) = merged[-2:]
-            if before == name:
-                merged[-2:] = [(name, far + near + run)]
-                continue
-            if _usual(near)[0] == before:
-                merged[-2:] = [(before, far + near)]
-                merged.append((name, run))
-                continue
-        if merged and merged[-1][0] is None:
-            merged[-1] = name, merged[-1][1] + run
-            continue
-        merged.append((name, run))
-    if len(merged) > 1 and merged[-1][0] is None:
-        merged[-2:] = [(merged[-2][0], merged[-2][1] + merged[-1][1])]
-    return [rows for _, rows in merged]
+        name = _class(run[0]) if _is_solid(run) else ""
+        if blocks and not name and not blocks[-1][0]:
+            blocks[-1][1].extend(run)
+        else:
+            blocks.append((name, list(run)))
+    names = ["", *("" if name == "unknown" else name for name, _ in blocks), ""]
+    joins_next = [False] * (len(blocks) + 1)
+    for i, (name, rows) in enumerate(blocks):
+        left, right = names[i], names[i + 2]
+        if not name:
+            to_left = bool(left) and (not right or right == left or left == _usual(rows)[0])
+            joins_next[i] = to_left
+            joins_next[i + 1] = bool(right) and (right == left or not to_left)
+    merged: list[Rows] = []
+    for joined, (_, rows) in zip(joins_next, blocks, strict=False):
+        if joined:
+            merged[-1].extend(rows)
+        else:
+            merged.append(rows)
+    return merged
+
+
+def _is_solid(run: Rows) -> bool:
+    days = (run[-1]["ex_date"] - run[0]["ex_date"]).days
+    return len(run) >= SOLID_ROWS or days >= SOLID_DAYS or _class(run[0]) == "unknown"
 
 
 def _usual(run: Rows) -> tuple[str, int]:
