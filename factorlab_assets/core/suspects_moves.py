@@ -28,25 +28,27 @@ from factorlab_assets.core.suspects_grid import (
     per_bar,
 )
 from factorlab_assets.core.suspects_peers import Peers, expected_returns
-from factorlab_assets.core.suspects_ratios import decimals, splits
+from factorlab_assets.core.suspects_ratios import Slip, decimals, splits
 
-TURN_SIGMAS = 7.0
+TURN_SIGMAS = 6.6
 TURN_SIGMAS_RELATED = 9.0
-TURN_HABIT = 2.5
+TURN_HABIT = 3.0
 TURN_LEAST = 0.004
-TURN_BACK = 0.25
+TURN_BACK = 0.2
 TURN_NOISY_BACK = 0.45
-TURN_NOISE = 4.5
-AWAY_SIGMAS = 8.5
-AWAY_HABIT = 2.5
+TURN_NOISE = 7.0
+AWAY_SIGMAS = 8.0
+AWAY_HABIT = 2.2
 AWAY_LEAST = 0.03
 AWAY_LEAST_RELATED = 0.01
 AWAY_BARS = 5
-AWAY_SLACK = 0.3
-AWAY_BACK = 0.4
-PEERS_SIGMAS = 9.0
+AWAY_SLACK = 0.5
+AWAY_HALF_SLACK = 0.3
+AWAY_BACK = 0.55
+PEERS_SIGMAS = 8.0
 PEERS_HABIT = 2.5
 PEERS_LEAST = 0.025
+PEERS_BACK = 0.9
 PEERS_STILL = 1.5
 RECENT = 10
 QUIET = 0.5
@@ -55,6 +57,8 @@ SIGMA_BARS = 63
 SIGMA_FEWEST = 21
 MEDIAN_TO_SIGMA = 1.4826
 FLOOR = 5e-4
+OVERNIGHT = 0.6
+SURE_SIGMAS = 15.0
 LONGEST_SPAN = 10
 
 
@@ -65,7 +69,7 @@ class Surprise:
     size : (N, B) signed log return; NaN = not known. largest : (N, K) a month's largest, as a rule.
     turn : (N, B) the smaller of a bar's and the next bar's size if they are opposite, else 0.
     turned : (N, K) a month's largest turn, as a rule. common : (G, D) the group's median
-    |size| / largest on a session. is_related : whether peers' returns are taken off.
+    |size| / largest on a session. expected : (N, B) what peers said, None = none are asked.
     """
 
     size: Floats
@@ -73,11 +77,16 @@ class Surprise:
     turn: Floats
     turned: Floats
     common: Floats
-    is_related: bool
+    expected: Floats | None = None
+
+    @property
+    def is_related(self) -> bool:
+        return self.expected is not None
 
     @classmethod
-    def of(cls, grid: Grid, size: Floats, is_related: bool) -> Surprise:
+    def of(cls, grid: Grid, raw: Floats, expected: Floats | None = None) -> Surprise:
         """The habits behind (N, B) surprises."""
+        size = raw if expected is None else raw - expected
         much = np.abs(size)
         largest = np.maximum(past(np.fmax.reduce(blocks(much), axis=2), 0.5), FLOOR)
         turn = np.zeros_like(size)
@@ -86,7 +95,7 @@ class Surprise:
         turn[np.isnan(size)] = np.nan
         turned = np.maximum(past(np.fmax.reduce(blocks(turn), axis=2), 0.75), FLOOR)
         common = group_moves(grid, much / per_bar(largest))
-        return cls(size, largest, turn, turned, common, is_related)
+        return cls(size, largest, turn, turned, common, expected)
 
     def sigmas(
         self, grid: Grid, i: Ints, b: Ints, size: Floats, habit: Floats, quiet: float = 1.0
@@ -131,15 +140,37 @@ class Surprise:
             TURN_BACK * most, np.minimum(TURN_NOISY_BACK * most, TURN_NOISE * sigma)
         )
         is_turn &= (near >= rare) & (turned >= TURN_LEAST) & (span <= LONGEST_SPAN)
+        if not self.is_related:
+            is_turn &= _overnight(grid, i, b + 1, moves[:, 1]) | (near >= SURE_SIGMAS)
         is_back = _is_back(moves / moves[:, :1])
         far, _ = self.sigmas(grid, i, b, size[:, 0], away_habit[i, b // BLOCK], QUIET)
         is_away = is_back.any(axis=1) & (far >= AWAY_SIGMAS) & (size[:, 0] >= least)
-        back = np.where(is_turn, 1, is_back.argmax(axis=1))
+        end = is_back.argmax(axis=1)
+        is_away &= _overnight(grid, i, b, moves[:, 0], self.expected)
+        is_away &= _overnight(grid, i, b + end, moves[np.arange(len(i)), end], self.expected)
+        # Half back at once may be the first half of two: the other one would come by the last bar.
+        is_clear = left <= TURN_BACK * most
+        is_turn &= is_clear | (~is_away & ~np.isnan(moves).any(axis=1))
+        back = np.where(is_turn, 1, end)
+        known = np.where(is_turn & ~is_clear, AWAY_BARS, back)
         times = np.where(is_turn, near, far)
         rows = np.flatnonzero(is_turn | is_away)
-        columns = (i, b, back, moves[:, 0], moves[np.arange(len(i)), back], times)
+        columns = (i, b, back, known, moves[:, 0], moves[np.arange(len(i)), back], times)
         told = zip(*(column[rows].tolist() for column in columns), strict=True)
         return [Away(*row, self.is_related) for row in told]
+
+
+def _overnight(grid: Grid, i: Ints, b: Ints, x: Floats, expected: Floats | None = None) -> Flags:
+    """(M,) whether half of a move `x` was there at the open, or no open is known.
+
+    Half of what peers say of the day is expected at the open.
+    """
+    at = np.minimum(b, grid.close.shape[1] - 1)
+    gap = np.log(grid.open[i, at] / grid.close[i, at - 1])
+    if expected is not None:
+        gap -= expected[i, at] / 2
+    there: Flags = ~(gap * np.sign(x) < OVERNIGHT * np.abs(x))
+    return there
 
 
 def _is_back(moves: Floats) -> Flags:
@@ -148,7 +179,7 @@ def _is_back(moves: Floats) -> Flags:
     moves : (M, 6) in units of the first. Two bars at least: a bar that turns at once is no run.
     """
     flat = np.abs(moves) <= AWAY_SLACK
-    halves = np.abs(moves + 0.5) <= AWAY_SLACK
+    halves = np.abs(moves + 0.5) <= AWAY_HALF_SLACK
     still = np.logical_and.accumulate(flat[:, 2:-1], axis=1)
     still = np.concatenate([np.ones((len(moves), 1), dtype=np.bool_), still], axis=1)
     is_back = np.zeros(moves.shape, dtype=np.bool_)
@@ -160,14 +191,15 @@ def _is_back(moves: Floats) -> Flags:
 
 @dataclass(frozen=True)
 class Away:
-    """A close that leaves by `there` at a bar, and is back by `then` so many bars later.
+    """A close that leaves by `there` at a bar, and is `back` by `then` so many bars later.
 
-    times : in daily sigmas.
+    known : bars until that is sure. times : in daily sigmas.
     """
 
     ticker: int
     bar: int
     back: int
+    known: int
     there: float
     then: float
     times: float
@@ -175,32 +207,36 @@ class Away:
 
 
 def suspect_moves(grid: Grid) -> list[Found]:
-    """Findings of the kinds decimal, spike, peers, outlier and split; a bar is told once."""
+    """Findings of the kinds decimal, spike, outlier, split and peers; a bar is told once."""
     raw = np.full(grid.close.shape, np.nan)
     raw[:, 1:] = np.diff(np.log(grid.close), axis=1)
-    told = np.zeros(raw.shape, dtype=np.bool_)
-    decimal = decimals(grid, raw, told)
-    own = Surprise.of(grid, raw, is_related=False)
+    decimal, slips = decimals(grid, raw)
+    own = Surprise.of(grid, raw)
     peers = expected_returns(grid, raw, per_bar(own.largest))
-    related = Surprise.of(grid, raw - peers.expected, is_related=True)
+    related = Surprise.of(grid, raw, peers.expected)
     known = np.isfinite(related.size) & np.isfinite(per_bar(related.largest))
     known[:, :-1] &= known[:, 1:]
-    found = _apart(related.away(grid, known & ~told) + own.away(grid, ~known & ~told))
-    for one in found:
-        told[one.ticker, one.bar : one.bar + one.back + 1] = True
+    told = np.zeros(raw.shape, dtype=np.bool_)
+    found = _apart(related.away(grid, known) + own.away(grid, ~known), slips, told)
     split, like_split = splits(grid, raw, own.largest, own.common, told)
     apart = _disagree(grid, related, peers, told | like_split, own.largest)
     return [decimal, *_told(grid, found, peers), split, apart]
 
 
-def _apart(found: list[Away]) -> list[Away]:
-    """Those that do not begin while another one, known before, is away or comes back."""
+def _apart(found: list[Away], slips: list[Slip], told: Flags) -> list[Away]:
+    """Those that do not begin while another one, or a slip, known before, is away or comes back.
+
+    Marks all of their bars in `told`, the bar that is back among them.
+    """
+    spans = [(*slip, None) for slip in slips]
+    spans += [(a.ticker, a.bar + a.known, a.bar, a.bar + a.back, a) for a in found]
     chosen = []
     until = (-1, -1)
-    for one in sorted(found, key=lambda a: (a.ticker, a.bar + a.back, a.bar)):
-        if (one.ticker, one.bar) > until:
-            chosen.append(one)
-            until = (one.ticker, one.bar + one.back)
+    for ticker, _, first, last, one in sorted(spans, key=lambda span: span[:3]):
+        if one is None or (ticker, first) > until:
+            told[ticker, first : last + 1] = True
+            until = max(until, (ticker, last))
+            chosen += [] if one is None else [one]
     return chosen
 
 
@@ -208,32 +244,30 @@ def _disagree(grid: Grid, related: Surprise, peers: Peers, told: Flags, largest:
     """Days on which a ticker parts from three peers that do nothing unusual, and stays apart.
 
     A fall looks the same if a distribution is not in the closes, and is no more than `info`.
-    Known with the next bar, which does not bring it back.
+    Known five bars later, none of which brings it back.
     """
     habit = PEERS_HABIT * related.largest
     least = np.maximum(per_bar(habit), PEERS_LEAST)
-    parts = (
-        (np.abs(related.size) >= least)
-        & (np.abs(peers.expected) <= PEERS_STILL * per_bar(largest))
-        & ~told
-    )
-    parts &= peers.is_close
-    parts[:, :-1] &= grid.session[:, 1:] >= 0
-    parts[:, -1] = False
-    i, b = np.nonzero(parts)
+    parts = (np.abs(related.size) >= least) & peers.is_close & ~told
+    parts &= np.abs(peers.expected) <= PEERS_STILL * per_bar(largest)
+    i, b = np.nonzero(parts[:, :-AWAY_BARS])
     x = related.size[i, b]
     times, _ = related.sigmas(grid, i, b, np.abs(x), habit[i, b // BLOCK])
-    after = np.nan_to_num(related.size[i, b + 1]) / x
-    # After a close that did not move, the move is only late.
-    is_late = grid.close[i, b - 1] == grid.close[i, b - 2]
-    far = (times >= PEERS_SIGMAS) & (after > -AWAY_BACK) & ~is_late
+    after = np.nan_to_num(related.size[i[:, None], b[:, None] + np.arange(1, AWAY_BARS + 1)])
+    stays = (np.cumsum(after, axis=1) / x[:, None] > -PEERS_BACK).all(axis=1)
+    stays &= grid.session[i, b + AWAY_BARS] >= 0
+    # The way back, from a wrong close or from a run of stale ones, is no way apart.
+    before = np.nan_to_num(related.size[i[:, None], b[:, None] - np.arange(1, AWAY_BARS + 1)])
+    stays &= (np.cumsum(before, axis=1) / x[:, None] > -PEERS_BACK).all(axis=1)
+    stays &= _overnight(grid, i, b, x, peers.expected)
+    far = stays & (times >= PEERS_SIGMAS)
     i, b, x, times = i[far], b[far], x[far], times[far]
     said = [
         f"{_percent(by)}{peers.named(grid, j, t)}, and it stays; {n:.1f} sigma"
         f"{': as where a distribution is not in the closes' if by < 0 else ''}"
         for j, t, by, n in zip(i.tolist(), b.tolist(), x.tolist(), times.tolist(), strict=True)
     ]
-    close, day, known = grid.close[i, b], grid.session[i, b], grid.session[i, b + 1]
+    close, day, known = grid.close[i, b], grid.session[i, b], grid.session[i, b + AWAY_BARS]
     expected = close * np.exp(-x)
     return Found("peers", i, day, known, close, expected, np.where(x < 0, 0, 1), said)
 
@@ -256,7 +290,7 @@ def _found(grid: Grid, kind: str, rows: list[tuple[Away, int, float]], peers: Pe
         return Found.none(kind)
     i = np.array([one.ticker for one, _, _ in rows])
     b = np.array([bar for _, bar, _ in rows])
-    known = np.array([one.bar + one.back for one, _, _ in rows])
+    known = np.array([one.bar + one.known for one, _, _ in rows])
     error = np.array([by for _, _, by in rows])
     severity = np.where(np.abs(error) >= 0.02, 2, np.where(np.abs(error) >= 0.01, 1, 0))
     close = grid.close[i, b]

@@ -16,7 +16,7 @@ from factorlab_assets.core.suspects_grid import Flags, Floats, Grid, Ints, by_se
 N_PEERS = 3
 """A median of three bears one wrong price among the peers."""
 LEAST_CORRELATION = 0.7
-CLOSE_CORRELATION = 0.75
+CLOSE_CORRELATION = 0.72
 """Of each peer: below it, more than 60 % of the ticker's typical move is its own."""
 FEWEST_RETURNS = 120
 """Half a year of daily returns; with fewer, the best of hundreds of correlations is luck."""
@@ -124,7 +124,9 @@ def _peers(year: Floats) -> tuple[Ints, Ints, Floats, Floats]:
 
 
 def _middle(told: Floats) -> Floats:
-    """(M, 3, D) the median over the three, NaN where one of them is."""
+    """(M, 3, D) the median over the three; of two that are known their mean; else NaN."""
     a, b, c = told[:, 0], told[:, 1], told[:, 2]
-    middle: Floats = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
-    return middle
+    middle = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+    unknown = np.isnan(told)
+    pair = np.where(unknown, 0, told).sum(axis=1) / 2
+    return np.where(unknown.sum(axis=1) == 1, pair, middle)

@@ -23,8 +23,12 @@ STAYS = 5
 _TEN = float(np.log(10))
 
 
-def decimals(grid: Grid, raw: Floats, told: Flags) -> Found:
-    """Closes that are 10, 100 or 1000 times too large or too small; marks them in `told`.
+Slip = tuple[int, int, int, int]
+"""Ticker; bar at which it is known; first and last bar, the one that is back among them."""
+
+
+def decimals(grid: Grid, raw: Floats) -> tuple[Found, list[Slip]]:
+    """Closes that are 10, 100 or 1000 times too large or too small.
 
     A jump by 100 or 1000, within a factor of e^0.2, is told on its own day, as are the four bars
     after it while the price stays there, and up to 63 when it comes back. A jump by 10 may be a
@@ -35,26 +39,26 @@ def decimals(grid: Grid, raw: Floats, told: Flags) -> Found:
     at = (np.abs(raw - power * _TEN) <= DECIMAL_SLACK) & (power != 0)
     at &= np.abs(power) <= DECIMAL_MOST
     rows: list[tuple[int, int, int, int]] = []
-    slip = (-1, 0, 0)
+    slips: list[Slip] = []
+    ticker, start, shifted = -1, 0, 0
     # One by one, in order: a clean archive has none, a bad one a handful.
     for i, b in ((int(i), int(b)) for i, b in np.argwhere(at) if b > 1):
         shift = int(power[i, b])
         is_ten = abs(shift) == 1
         most = STAYS if is_ten else DECIMAL_BACK
-        if slip[0] == i and shift == -slip[2] and b - slip[1] <= most:
-            early = 0 if is_ten else STAYS
-            rows += [(i, t, slip[2], b) for t in range(slip[1] + early, b)]
-            told[i, slip[1] : b + 1] = True
-            slip = (-1, 0, 0)
+        if ticker == i and shift == -shifted and b - start <= most:
+            rows += [(i, t, shifted, b) for t in range(start if is_ten else start + STAYS, b)]
+            slips.append((i, b, start if is_ten else b, b))
+            ticker = -1
             continue
-        slip = (i, b, shift)
+        ticker, start, shifted = i, b, shift
         if not is_ten:
             level = np.cumsum(raw[i, b : b + STAYS]) / _TEN
             n = int(np.logical_and.accumulate(np.abs(level - shift) < 0.5).sum())
             rows += [(i, t, shift, t) for t in range(b, b + n)]
-            told[i, b : b + n] = True
+            slips += [(i, t, t, t) for t in range(b, b + n)]
     if not rows:
-        return Found.none("decimal")
+        return Found.none("decimal"), slips
     i_, b_, shift_, known = (np.array(column) for column in zip(*sorted(rows), strict=True))
     close = grid.close[i_, b_]
     said = [
@@ -63,7 +67,8 @@ def decimals(grid: Grid, raw: Floats, told: Flags) -> Found:
     ]
     day, severity = grid.session[i_, b_], np.full(len(i_), 2)
     expected = close / 10.0**shift_
-    return Found("decimal", i_, day, grid.session[i_, known], close, expected, severity, said)
+    found = Found("decimal", i_, day, grid.session[i_, known], close, expected, severity, said)
+    return found, slips
 
 
 def splits(
