@@ -115,8 +115,8 @@ def scan(con: duckdb.DuckDBPyConnection, bars: str) -> None:
 def pipeline(con: duckdb.DuckDBPyConnection, told: dict[str, float]) -> None:
     """The product's own path; `told` receives the seconds of each step, and the CAGR."""
     marks = [time.perf_counter()]
-    columns = ("ticker", "date", "price", "mark")
-    monthly = returns.monthly_returns(con, "bars", None, MONTH, columns=columns)
+    columns = ("ticker", "date", "price", "close")
+    monthly = returns.monthly_returns(con, returns.plain("bars"), MONTH, columns=columns)
     for entry in ("entry_open", "entry_close"):  # not looked at when trading at the close
         monthly = monthly.append_column(entry, pa.nulls(len(monthly), pa.float64()))
     marks.append(time.perf_counter())

@@ -34,7 +34,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=[*market.ASSETS, *research.ASSETS],
-        jobs=[jobs.market, jobs.research],
+        jobs=[jobs.market, jobs.prices, jobs.research],
         schedules=automation.schedules,
         sensors=automation.sensors,
         resources={

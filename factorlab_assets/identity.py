@@ -22,10 +22,12 @@ NUMERICAL_LIBRARIES = ("duckdb", "numpy", "pandas", "pyarrow")
 def code_version() -> str:
     """16 hex digits over the source that computes and the numerical libraries' versions.
 
-    The source is `core/`, `strategy.py` and `schemas.py` (SQL included). Docs, reports, sources and
-    the Dagster layer are left out: they move no number of a given data version.
+    The source is `core/`, `strategy.py`, `price_rules.py` and `schemas.py` (SQL included). Docs,
+    reports, sources and the Dagster layer are left out: they move no number of a given data
+    version.
     """
-    sources = [*(PACKAGE / "core").rglob("*.py"), PACKAGE / "strategy.py", PACKAGE / "schemas.py"]
+    leaves = [PACKAGE / f"{name}.py" for name in ("strategy", "price_rules", "schemas")]
+    sources = [*(PACKAGE / "core").rglob("*.py"), *leaves]
     digest = hashlib.sha256()
     for path in sorted(sources):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")

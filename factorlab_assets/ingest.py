@@ -228,22 +228,7 @@ def version_bars(data_version_id: str) -> str:
     return version_rows("raw_prices", data_version_id)
 
 
-def version_distributions(version: Version) -> str | None:
-    """SQL relation expression: the distributions of one data version, None where it has none."""
-    if version.price_basis != "total_return":
-        return None
-    return version_rows("distributions", version.data_version_id)
-
-
 def version_rows(table: str, data_version_id: str) -> str:
     """SQL relation expression: one data version's rows of a table that is kept per version."""
     schemas.check_version(data_version_id)
     return f"(SELECT * FROM {table} WHERE data_version_id = '{data_version_id}')"  # noqa: S608  # a checked id
-
-
-def caveats(version: Version, resolved: strategy.Resolved) -> str:
-    """What an experiment's numbers know too much of: later restatements, only survivors."""
-    said = ["backfilled"] * version.is_backfilled
-    if resolved.tickers is None and version.is_survivors:
-        said.append("survivors")
-    return ", ".join(said)

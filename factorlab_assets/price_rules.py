@@ -6,7 +6,6 @@ or changing a price (`core.adjust`).
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -61,10 +60,9 @@ class PriceRules(BaseModel):
         return self.actions.get(kind, DEFAULT_ACTIONS[kind])
 
     @property
-    def fingerprint(self) -> str:
-        """Identity of what the rules do to prices: spelled-out defaults are the same rules."""
-        said = ",".join(f"{kind}={self.action(kind)}" for kind in SUSPECT_KINDS)
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+    def spelled_out(self) -> dict[str, Action]:
+        """The action of every kind, defaults included."""
+        return {kind: self.action(kind) for kind in SUSPECT_KINDS}
 
 
 def load_rules(path: Path) -> PriceRules:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from factorlab_assets import verify
+from factorlab_assets import prices, verify
 from factorlab_assets.core.calendar import month_end
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.store import Store, Version
@@ -20,8 +20,8 @@ from factorlab_assets.strategy import Resolved
 
 METRICS = ("cagr", "sharpe", "volatility_ann", "max_drawdown")
 Metrics = Mapping[str, float | None]
-Compute = Callable[[Version, Resolved, str], Metrics]
-"""(version, strategy, month) -> metrics of the strategy on that version's bars up to that month."""
+Compute = Callable[[prices.Inputs, Resolved, str], Metrics]
+"""(inputs, strategy, month) -> metrics of the strategy on the version's bars up to that month."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,16 @@ def effects(
     found = []
     for row in resting_on(store, earlier.data_version_id):
         resolved = Resolved.from_config(row["strategy"], json.loads(row["config"]))
+        inputs = prices.Inputs.recorded(store, earlier.data_version_id, row["prices"])
         before: Metrics = {}
         restated: Metrics = {}
         after: Metrics = {}
         failed = ""
         try:
-            before = compute(earlier, resolved, earlier.month)
-            restated = compute(later, resolved, earlier.month)
-            after = compute(later, resolved, later.month)
+            before = compute(inputs, resolved, earlier.month)
+            inputs = replace(inputs, version=later)
+            restated = compute(inputs, resolved, earlier.month)
+            after = compute(inputs, resolved, later.month)
         except FactorLabError as error:
             failed = str(error)
         name = row["experiment_id"]
@@ -106,9 +108,9 @@ def effects(
 def recomputed(store: Store) -> Compute:
     """The metrics of the whole span by `verify.recompute`, on a version's bars up to a month."""
 
-    def compute(version: Version, resolved: Resolved, month: str) -> Metrics:
-        last: dt.date = min(version.last_date, month_end(month))
-        cut = replace(version, month=month, last_date=last)
+    def compute(inputs: prices.Inputs, resolved: Resolved, month: str) -> Metrics:
+        last: dt.date = min(inputs.version.last_date, month_end(month))
+        cut = replace(inputs, version=replace(inputs.version, month=month, last_date=last))
         rows = verify.recompute(store, cut, resolved)["metrics"].to_pylist()
         (full,) = [row for row in rows if row["segment"] == "full"]
         return {name: full[name] for name in METRICS}

@@ -35,6 +35,13 @@ def check_version(data_version_id: str) -> str:
     return data_version_id
 
 
+def check_month(month: str) -> str:
+    """`month` itself if it is one: it may then stand in SQL and in paths."""
+    if not re.fullmatch(MONTH_PATTERN, month):
+        raise FactorLabError("that is no month", got=repr(month), expected="as in 2024-05")
+    return month
+
+
 SQL_TYPES = {"string": "VARCHAR", "float": "DOUBLE", "int": "BIGINT", "bool": "BOOLEAN"}
 SQL_TYPES |= {"date": "DATE", "timestamp": "TIMESTAMP"}
 
@@ -374,6 +381,7 @@ ADJUSTED_PRICES = _table(
         "seen": number("close as known on its own day", "per share", gt=0, null=True),
         "growth": number("total-return price over close; 1 before any distribution", gt=0),
     },
+    checks=("known_at",),
 )
 RECONCILIATION = _table(
     "reconciliation",
@@ -447,14 +455,18 @@ MONTHLY_RETURNS = _table(
         "date": date("month-end: the month's last exchange session"),
         "last_trading_day": date("day of the last bar in that month"),
         "sessions_stale": count("sessions from the last bar to the month-end", "sessions"),
-        "close": number("last close of the month", "per share", gt=0),
-        "mark": number("last close on the version's basis: what a holder is marked at", gt=0),
-        "price": number("mark if at most 5 sessions old, else unknown", gt=0, null=True),
-        "entry_open": number("open of the month's first session, on the basis", gt=0, null=True),
-        "entry_close": number("close of the month's first session, on the basis", gt=0, null=True),
+        "close": number("last close of the month, repaired: a holder's mark", "per share", gt=0),
+        "price": number("close if at most 5 sessions old, else unknown", gt=0, null=True),
+        "seen": number("price as known on the date: repairs known later left out", gt=0, null=True),
+        "growth": number("total-return price over close on the last bar's day", "ratio", gt=0),
+        "entry_open": number("open of the month's first session", gt=0, null=True),
+        "entry_close": number("close of the month's first session", gt=0, null=True),
+        "entry_growth": number("growth on that session", "ratio", gt=0, null=True),
         "ret": number("price over the previous month-end's price, less 1", gt=-1, null=True),
+        "total_ret": number("the same of price times growth", gt=-1, null=True),
     },
 )
+PRICE_LABELS = ("close", "total_return", "mixed", "synthetic")
 FACTOR_SIGNALS = _table(
     "factor_signals",
     "Each factor's raw value and transformed signal; only what is known has a row.",
@@ -468,6 +480,7 @@ FACTOR_SIGNALS = _table(
         "raw": number("the factor's own value", "factor's unit"),
         "signal": number("after transforms; higher is more attractive", "score", null=True),
     },
+    checks=("one_basis",),
     may_be_empty=True,
 )
 SCORES = _table(
@@ -539,7 +552,7 @@ METRICS = _table(
     _CELL
     | {
         "segment": text("full, in_sample or out_of_sample"),
-        "price_basis": one_of("what a return of it means", "close", "total_return", "synthetic"),
+        "price_basis": one_of("what a return of it means", *PRICE_LABELS),
         "rf_label": text("which cash return"),
         "benchmark": text("which benchmark"),
         "caveats": text("backfilled, survivors: what the numbers know too much of"),
@@ -581,6 +594,7 @@ EXPERIMENTS = _table(
         "config_hash": text("hash of the resolved configuration"),
         "code_version": text("hash of the source that computes"),
         "config": text("the resolved configuration, JSON"),
+        "prices": text("second version and rules of its prices, JSON"),
         "git_commit": text("commit, '+dirty' where the tree was not clean, 'unknown' outside git"),
         "run_id": text("the run that computes"),
         "holder": text("host:pid:process start of the attempt"),

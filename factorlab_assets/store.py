@@ -157,7 +157,7 @@ class Store:
     def write_partitions(
         self,
         table: Table,
-        rows: pa.Table,
+        rows: pa.Table | Path,
         fingerprints: Mapping[str, str],
         verdicts: Sequence[Verdict] = (),
     ) -> dict[str, Written]:
@@ -168,7 +168,8 @@ class Store:
 
         Parameters
         ----------
-        rows : the rows of all these partitions together, columns as in the schema.
+        rows : the rows of all these partitions together, columns as in the schema; daily ones as
+            the path of a Parquet file.
         fingerprints : partition -> what its rows were computed from.
         verdicts : of the table's other checks, on these rows.
 
@@ -181,10 +182,14 @@ class Store:
             raise RefusedError(
                 "that table has no partitions to replace", where=f"table {table.name}"
             )
-        judged = store_partitions.judge_partitions(table, lambda _: rows, fingerprints)
+
+        def given(con: duckdb.DuckDBPyConnection) -> object:
+            return con.read_parquet(str(rows)) if isinstance(rows, Path) else rows
+
+        judged = store_partitions.judge_partitions(table, given, fingerprints)
         with self._transaction() as con:
             return store_partitions.replace_partitions(
-                con, table, lambda _: rows, judged, fingerprints, verdicts
+                con, table, given, judged, fingerprints, verdicts
             )
 
     def load(
@@ -202,15 +207,25 @@ class Store:
             `fingerprints` says, or a blocking check of its content failed or has no verdict.
         """
         with self.read() as con:
-            reasons = store_partitions.refused(con, table, partitions, fingerprints)
-            for partition, reason in reasons.items():
-                raise RefusedError(
-                    f"a partition that may not be used (one of {len(reasons)})",
-                    where=f"table {table.name}, partition {partition}",
-                    got=reason,
-                    do="materialize it again",
-                )
+            self.demand(table, partitions, fingerprints=fingerprints)
             return store_partitions.load(con, table, partitions)
+
+    def demand(
+        self,
+        table: Table,
+        partitions: Sequence[str],
+        *,
+        fingerprints: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raise the RefusedError that `load` would; for rows that are read by SQL of one's own."""
+        reasons = self.refusals(table, partitions, fingerprints)
+        for partition, reason in reasons.items():
+            raise RefusedError(
+                f"a partition that may not be used (one of {len(reasons)})",
+                where=f"table {table.name}, partition {partition}",
+                got=reason,
+                do="materialize it again",
+            )
 
     def refusals(
         self,

@@ -30,6 +30,7 @@ class Experiment:
     config_hash: str
     code_version: str
     config: str
+    prices: str
     git_commit: str
 
 

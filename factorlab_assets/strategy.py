@@ -194,6 +194,7 @@ class Strategy(_Model):
     active: bool = True
     universe: str | Annotated[tuple[Ticker, ...], Field(min_length=1)] = "etf13"
     """A named universe, 'all' (every ticker of the version), or tickers."""
+    price: Literal["close", "total_return"] | None = None  # None: see `prices.choose`
     factors: tuple[Factor, ...] = ()
     portfolio: Portfolio = Portfolio()
     execution: Execution = Execution()

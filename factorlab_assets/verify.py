@@ -12,11 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from factorlab_assets import identity, ingest, schemas
+from factorlab_assets import identity, prices, schemas
 from factorlab_assets.core import research, returns, tables
 from factorlab_assets.core.panel import panel_from_table
 from factorlab_assets.errors import FactorLabError
-from factorlab_assets.store import Store, Version
+from factorlab_assets.store import Store
 from factorlab_assets.strategy import Resolved
 
 
@@ -36,10 +36,11 @@ def verify(store: Store, experiment_id: str) -> Verification:
     FactorLabError : no such experiment, or it never finished, or its data version is gone.
     """
     row = _finished(store, experiment_id)
-    version = store.version(row["data_version_id"])
+    inputs = prices.Inputs.recorded(store, row["data_version_id"], row["prices"])
+    version = inputs.version
     resolved = Resolved.from_config(row["strategy"], json.loads(row["config"]))
     recorded: dict[str, str] = json.loads(row["detail"])
-    rows = recompute(store, version, resolved)
+    rows = recompute(store, inputs, resolved)
     cell = f"{version.month}|{resolved.name}"
     for name, expected in recorded.items():
         table = schemas.TABLES[name]
@@ -54,27 +55,27 @@ def verify(store: Store, experiment_id: str) -> Verification:
     return Verification(True, told)
 
 
-def recompute(store: Store, version: Version, resolved: Resolved) -> Mapping[str, pa.Table]:
+def recompute(store: Store, inputs: prices.Inputs, resolved: Resolved) -> Mapping[str, pa.Table]:
     """Every research table of one experiment, from the stored bars, as the store would hold it."""
-    bars = ingest.version_bars(version.data_version_id)
-    distributions = ingest.version_distributions(version)
+    version = inputs.version
     with store.read() as con:
-        market = panel_from_table(returns.monthly_returns(con, bars, distributions, version.month))
-        prices = returns.daily_basis(
-            con,
-            bars,
-            distributions,
-            research.universe(resolved, market).tickers.tolist(),
-            version.last_date,
-        )
+        suspected = inputs.suspects(con)
+        status = inputs.distribution_status(con)
+        stretches = inputs.price_basis(con, status)
+        choice = prices.Chooser.of(stretches, is_synthetic=inputs.is_synthetic).choose(resolved)
+        with prices.adjusted(con, inputs, suspected, status) as bars:
+            monthly = returns.monthly_returns(con, bars, version.month)
+            market = panel_from_table(monthly, choice.basis)
+            held = research.universe(resolved, market).tickers.tolist()
+            daily_prices = returns.daily_basis(con, bars, choice.basis, held, version.last_date)
     result = research.run(resolved, market)
-    daily = research.run_daily(resolved, market, result.book, result.backtest, prices)
+    daily = research.run_daily(resolved, market, result.book, result.backtest, daily_prices)
     segments = research.measure(
         resolved,
         result.backtest,
         daily,
-        price_basis=version.price_basis,
-        caveats=ingest.caveats(version, resolved),
+        price_basis=choice.label,
+        caveats=prices.caveats(version, resolved, choice),
     )
     name, panel = resolved.name, result.panel
     rows = {

@@ -41,7 +41,7 @@ def panel_of(
 
     at_first = values(entry, before)
     names = np.array(tickers, dtype=np.str_)
-    return Panel(months, names, price, values(mark, price), at_first, at_first.copy())
+    return Panel(months, names, price, price, values(mark, price), at_first, at_first.copy())
 
 
 def daily_market(
@@ -76,7 +76,7 @@ def daily_market(
                 mark[t, n] = close[known[-1], n]
                 price[t, n] = mark[t, n] if inside[-1] - known[-1] <= 5 else np.nan
     names = np.array(list(tickers))
-    panel = Panel(ends, names, price, mark, entry_open, entry_close)
+    panel = Panel(ends, names, price, price, mark, entry_open, entry_close)
     return panel, (days, names, close, opened)
 
 

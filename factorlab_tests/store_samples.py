@@ -100,5 +100,6 @@ def experiment(experiment_id: str, version: str = "2024-05-0123456789ab") -> Exp
         config_hash="c",
         code_version="k",
         config="{}",
+        prices='{"actions":{},"second":null}',
         git_commit="unknown",
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from factorlab_assets import schemas, strategy
+from factorlab_assets import prices, schemas, strategy
 from factorlab_assets.assets import jobs, partitions
 from factorlab_assets.assets.io import StoreResource
 from factorlab_assets.core import calendar, factors
@@ -144,36 +144,37 @@ def changed_data(
     store: StoreResource,
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request each computed cell of an active strategy that rests on an older data version."""
+    """Request each computed cell of an active strategy that rests on other prices than today's."""
     good, _ = strategy.load_strategies(settings.strategies_path, factors.complete)
     active = {name for name, said in good.items() if said.active}
     try:
-        outdated = outdated_cells(_impatient(store))
+        outdated = outdated_cells(_impatient(store), settings)
     except StoreBusyError as error:
         yield dg.SkipReason(str(error))
         return
-    wanted = {key: version for key, version in outdated.items() if key.split("|")[1] in active}
+    wanted = {key: named for key, named in outdated.items() if key.split("|")[1] in active}
     if not wanted:
         yield dg.SkipReason("every computed cell of an active strategy rests on current data")
-    for key, version in sorted(wanted.items()):
-        yield dg.RunRequest(run_key=f"{version}|{key}", partition_key=key)
+    for key, named in sorted(wanted.items()):
+        yield dg.RunRequest(run_key=f"{named}|{key}", partition_key=key)
 
 
-def outdated_cells(store: Store) -> dict[str, str]:
-    """Computed cells whose month has a newer, ready data version -> that version's id."""
+def outdated_cells(store: Store, settings: Settings) -> dict[str, str]:
+    """Computed cells whose month has other, ready prices -> what those prices are named by."""
     ready = {p.partition: p.fingerprint for p in store.partitions(schemas.MONTHLY_RETURNS)}
+    columns = ["experiment_id", "data_version_id", "prices"]
     used = {
-        row["experiment_id"]: row["data_version_id"]
-        for row in store.experiments().select(["experiment_id", "data_version_id"]).to_pylist()
+        row["experiment_id"]: (row["data_version_id"], row["prices"])
+        for row in store.experiments().select(columns).to_pylist()
     }
     outdated = {}
     for cell in store.partitions(schemas.METRICS):
         month = cell.partition.split("|")[0]
-        current = store.current_version(month)
-        if current is None or ready.get(month) != current.data_version_id:
+        inputs = prices.Inputs.current(store, settings, month)
+        if inputs is None or ready.get(month) != inputs.fingerprint:
             continue
-        if used.get(cell.fingerprint) != current.data_version_id:
-            outdated[cell.partition] = current.data_version_id
+        if used.get(cell.fingerprint) != (inputs.version.data_version_id, inputs.record):
+            outdated[cell.partition] = inputs.fingerprint
     return outdated
 
 

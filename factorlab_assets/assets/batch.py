@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import dagster as dg
 import pyarrow as pa
 
-from factorlab_assets import identity, schemas, strategy
+from factorlab_assets import identity, prices, schemas, strategy
 from factorlab_assets.assets import checks, handover, partitions, present
 from factorlab_assets.core import factors
-from factorlab_assets.core.panel import Panel, panel_from_table
+from factorlab_assets.core.panel import Basis, Panel, panel_from_table
 from factorlab_assets.core.shared import SharedPanel
 from factorlab_assets.core.tables import by_strategy
 from factorlab_assets.errors import FactorLabError
@@ -39,7 +39,11 @@ class Cell:
 
     name: str
     resolved: strategy.Resolved
-    version: Version
+    inputs: prices.Inputs
+
+    @property
+    def version(self) -> Version:
+        return self.inputs.version
 
     @property
     def key(self) -> str:
@@ -48,22 +52,44 @@ class Cell:
     @property
     def experiment_id(self) -> str:
         return identity.experiment_id(
-            self.resolved.config_hash, self.version.data_version_id, identity.code_version()
+            self.resolved.config_hash, self.inputs.fingerprint, identity.code_version()
         )
 
 
 @dataclass
 class Month:
-    """The cells of one month: their market panel, their inputs, and who was dropped and why."""
+    """The cells of one month: their prices, their inputs, and who was dropped and why.
 
-    version: Version
+    choices : what basis each strategy reads. markets : the month's panel on each basis in use.
+    """
+
+    price_inputs: prices.Inputs
     cells: list[Cell]
-    market: Panel
+    choices: dict[str, prices.Choice]
+    markets: dict[Basis, Panel]
     store: Store
     inputs: dict[str, dict[str, pa.Table]]
     dropped: dict[str, str] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def version(self) -> Version:
+        return self.price_inputs.version
+
+    def choice(self, cell: Cell) -> prices.Choice:
+        return self.choices[cell.name]
+
+    def market(self, cell: Cell) -> Panel:
+        """The month's panel on the basis that the cell reads."""
+        return self.markets[self.choice(cell).basis]
+
+    def bars(self) -> str:
+        """SQL relation: the month's daily prices, their verdicts demanded."""
+        month = self.version.month
+        fresh = {month: self.price_inputs.fingerprint}
+        self.store.demand(schemas.ADJUSTED_PRICES, [month], fingerprints=fresh)
+        return prices.month_prices(month)
 
     def each(self, compute: Callable[[Cell], T]) -> list[tuple[Cell, T]]:
         """`compute` of every cell; one that cannot be computed is dropped with the reason."""
@@ -75,10 +101,22 @@ class Month:
                 self.dropped[cell.key] = str(error)
         return done
 
-    def judge(self, cell: Cell, check: str, violations: Sequence[Mapping[str, Any]]) -> None:
-        """Record a blocking check's verdict: it passes where there is no violation."""
-        detail = {"violations": len(violations), "first": list(violations[:5])}
-        self.verdicts.append(Verdict(cell.key, check, not violations, detail))
+    def judge(
+        self,
+        cell: Cell,
+        check: str,
+        violations: Sequence[Mapping[str, Any]],
+        *,
+        only_warn: bool = False,
+    ) -> None:
+        """Record a blocking check's verdict: it passes where there is no violation.
+
+        One that should `only_warn` passes with the violations as a warning.
+        """
+        detail: dict[str, Any] = {"violations": len(violations), "first": list(violations[:5])}
+        if only_warn and violations:
+            detail[checks.WARNING] = f"{len(violations)} violations; the setting is to warn"
+        self.verdicts.append(Verdict(cell.key, check, only_warn or not violations, detail))
 
     def rows(self, table: str, cell: Cell) -> pa.Table:
         """An input's rows of one cell; none where it stored none."""
@@ -166,11 +204,11 @@ class Run:
         dropped: dict[str, str],
     ) -> list[Cell]:
         good, bad = files
-        version = self.store.current_version(month)
+        inputs = prices.Inputs.current(self.store, self.settings, month)
         cells = []
         for name in names:
             key = partitions.cell_key(month, name)
-            if version is None:
+            if inputs is None:
                 dropped[key] = f"no data version of {month}: factorlab ingest --month {month}"
             elif f"{name}.yaml" in bad:
                 dropped[key] = str(bad[f"{name}.yaml"])
@@ -179,7 +217,7 @@ class Run:
             else:
                 try:
                     resolved = strategy.resolve(good[name], universes, good)
-                    cells.append(Cell(name, resolved, version))
+                    cells.append(Cell(name, resolved, inputs))
                 except FactorLabError as error:
                     dropped[key] = str(error)
         return cells
@@ -207,8 +245,10 @@ class Run:
             if cell.key in failed:
                 continue
             outcome = written[cell.key]
-            shown = present.synthetic(cell.version.price_basis) | month.metadata.get(cell.key, {})
-            shown |= _cell_metadata(cell)
+            about = _cell_metadata(cell, month.choice(cell))
+            shown = (
+                present.synthetic(about["price_basis"]) | month.metadata.get(cell.key, {}) | about
+            )
             shown |= present.rows_metadata(by_name.get(cell.name, rows.slice(0, 0)))
             done = checks.Stored(outcome.content_hash, outcome.verdicts, shown)
             stored[cell.key] = done
@@ -220,18 +260,23 @@ class Run:
 
     def _gated(self, cells: list[Cell], experiments: Mapping[str, str]) -> Month:
         """The month with the cells whose inputs may be used, and those inputs."""
-        version = cells[0].version
-        fresh = {version.month: version.data_version_id}
+        inputs = cells[0].inputs
+        month = inputs.version.month
+        fresh = {month: inputs.fingerprint}
         dropped: dict[str, str] = {}
         with self.store.read():
-            monthly = self.store.load(schemas.MONTHLY_RETURNS, [version.month], fingerprints=fresh)
+            monthly = self.store.load(schemas.MONTHLY_RETURNS, [month], fingerprints=fresh)
+            stretches = self.store.load(schemas.PRICE_BASIS, [month], fingerprints=fresh)
             for name in self.inputs:
                 dropped |= self.store.refusals(schemas.TABLES[name], list(experiments), experiments)
             good = [cell for cell in cells if cell.key not in dropped]
             keys = {cell.key: cell.experiment_id for cell in good}
-            inputs = {name: self._input(name, keys) for name in (self.inputs if good else ())}
-        market = SharedPanel.of(panel_from_table(monthly))
-        return Month(version, good, market, self.store, inputs, dropped)
+            given = {name: self._input(name, keys) for name in (self.inputs if good else ())}
+        chooser = prices.Chooser.of(stretches, is_synthetic=inputs.is_synthetic)
+        choices = {cell.name: chooser.choose(cell.resolved) for cell in good}
+        bases = {choice.basis for choice in choices.values()}
+        markets = {basis: SharedPanel.of(panel_from_table(monthly, basis)) for basis in bases}
+        return Month(inputs, good, choices, dict(markets), self.store, given, dropped)
 
     def _input(self, table: str, experiments: Mapping[str, str]) -> dict[str, pa.Table]:
         """The rows of cells by strategy: those that this process wrote, or as they are stored."""
@@ -301,15 +346,16 @@ def _experiment(cell: Cell) -> Experiment:
         config_hash=cell.resolved.config_hash,
         code_version=identity.code_version(),
         config=cell.resolved.config_json,
+        prices=cell.inputs.record,
         git_commit=identity.git_commit(),
     )
 
 
-def _cell_metadata(cell: Cell) -> dict[str, Any]:
-    version = cell.version
-    return {
+def _cell_metadata(cell: Cell, choice: prices.Choice) -> dict[str, Any]:
+    said = {"price_caveat": choice.caveat} if choice.caveat else {}
+    return said | {
         "experiment_id": cell.experiment_id,
-        "data_version": version.data_version_id,
+        "data_version": cell.version.data_version_id,
         "config_hash": cell.resolved.config_hash,
-        "price_basis": version.price_basis,
+        "price_basis": choice.label,
     }

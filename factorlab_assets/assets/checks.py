@@ -26,10 +26,16 @@ from factorlab_assets.store import Verdict
 PROGRESS = logging.getLogger("factorlab.progress")
 """Says each table as it is done; the `factorlab` command listens."""
 
+WARNING = "warning"
+"""A passed verdict whose detail says this is shown as a warning."""
+
 DESCRIPTIONS = {
     "schema": "Columns, types, ranges, row rules and primary key of the table's schema.",
     "coverage": "Enough of the tickers asked for have bars.",
     "freshness": "The source reaches the month's last exchange session.",
+    "known_at": "On histories cut short, findings and adjusted prices are those of the whole "
+    "history that were known by then.",
+    "one_basis": "All prices of the strategy mean the same: with distributions, or without.",
     "constraints": "The weights respect every constraint their strategy declares.",
     "compounds_to_months": "The daily returns of a month compound to its monthly return.",
     "identities": "Turnover, cost, NAV and drawdown follow from the weights and returns.",
@@ -141,8 +147,18 @@ def _result(name: str, only: Stored | None, stored: Mapping[str, Stored]) -> dg.
         return dg.AssetCheckResult(check_name=name, passed=True, metadata=metadata)
     verdict = next(v for v in only.verdicts if v.check == name)
     return dg.AssetCheckResult(
-        check_name=name, passed=verdict.passed, metadata=_shown(verdict.detail)
+        check_name=name,
+        passed=verdict.passed and WARNING not in verdict.detail,
+        severity=_severity(verdict),
+        metadata=_shown(verdict.detail),
     )
+
+
+def _severity(verdict: Verdict) -> dg.AssetCheckSeverity:
+    """A warning blocks nothing, an error does."""
+    if verdict.passed and WARNING in verdict.detail:
+        return dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckSeverity.ERROR
 
 
 def _evaluation(
@@ -154,7 +170,8 @@ def _evaluation(
     return AssetCheckEvaluation(
         asset_key=dg.AssetKey(table.name),
         check_name=verdict.check,
-        passed=verdict.passed,
+        passed=verdict.passed and WARNING not in verdict.detail,
+        severity=_severity(verdict),
         metadata=_shown(verdict.detail),
         target_materialization_data=of,
         blocking=True,

@@ -12,6 +12,13 @@ market = dg.define_asset_job(
     selection=dg.AssetSelection.groups("market"),
     description="Ingest one month: prices, their quality, monthly returns; register strategies.",
 )
+_INGESTED = dg.AssetSelection.assets("strategies", "raw_prices")
+prices = dg.define_asset_job(
+    "prices",
+    selection=dg.AssetSelection.groups("market") - _INGESTED,
+    description="Judge and adjust one month's prices anew: after other rules, code or a second "
+    "source.",
+)
 research = dg.define_asset_job(
     "research",
     selection=dg.AssetSelection.groups("research"),

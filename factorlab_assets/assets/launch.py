@@ -51,6 +51,12 @@ def run_market(definitions: dg.Definitions, month: str, config: dict[str, Any]) 
     _execute(definitions, "market", partition_key=month, run_config=run_config)
 
 
+def run_prices(definitions: dg.Definitions, month: str) -> None:
+    """Judge and adjust a month's stored prices anew."""
+    partitions.check_month(month)
+    _execute(definitions, "prices", partition_key=month, run_config=_QUIET)
+
+
 def run_research(definitions: dg.Definitions, month: str, names: Sequence[str]) -> None:
     """Run the research stage for these strategies of a month, as few runs as their order allows.
 

@@ -1,23 +1,26 @@
-"""The market assets: strategy files, bars, their quality, monthly returns.
+"""The market assets: strategy files, bars, what is wrong with them, adjusted prices, returns.
 
 Belongs here: group `market`. Does not: anything that depends on a strategy.
 
 Dagster reads the annotations of decorated functions: they are not postponed here.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from factorlab_assets import identity, ingest, schemas, strategy
+from factorlab_assets import identity, ingest, prices, schemas, strategy
 from factorlab_assets.assets import checks, partitions, present
 from factorlab_assets.assets.io import StoreResource
 from factorlab_assets.core import factors, quality, returns
 from factorlab_assets.errors import FactorLabError
-from factorlab_assets.reports import charts
+from factorlab_assets.reports import charts, charts_prices
 from factorlab_assets.settings import Settings
 from factorlab_assets.store import Store, Verdict, Version
 
@@ -151,53 +154,142 @@ def _version_metadata(version: Version) -> dict[str, Any]:
     }
 
 
-@_market_asset("price_quality", deps=["raw_prices"])
-def price_quality(context: dg.AssetExecutionContext, store: StoreResource) -> Result:
-    """Coverage, gaps and rejected rows of every ticker of the month's current version."""
+@_market_asset("suspect_prices", deps=["raw_prices"], code_version=identity.code_version())
+def suspect_prices(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> Result:
+    """Bars that are probably wrong, and what the rule file does about each."""
 
     def one(month: str) -> checks.Stored:
-        version = _current(store.store, month)
-        version_id = version.data_version_id
+        inputs = _inputs(store.store, settings, month)
+        with store.store.read() as con:
+            rows = inputs.suspects(con)
+        by_kind = Counter(zip(rows["kind"].to_pylist(), rows["action"].to_pylist(), strict=True))
+        told = {f"{kind}, {action}": n for (kind, action), n in sorted(by_kind.items())}
+        extra = {"by_kind_and_action": present.figures(told)} if told else {}
+        return _write_month(store.store, schemas.SUSPECT_PRICES, rows, inputs, extra)
+
+    yield from checks.report(context, schemas.SUSPECT_PRICES, one)
+
+
+@_market_asset("distribution_status", deps=["raw_prices"], code_version=identity.code_version())
+def distribution_status(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> Result:
+    """Which of the distributions the closes already carry, and which they lack."""
+
+    def one(month: str) -> checks.Stored:
+        inputs = _inputs(store.store, settings, month)
+        with store.store.read() as con:
+            rows = inputs.distribution_status(con)
+        extra = {"by_status": present.figures(Counter(rows["status"].to_pylist()))}
+        return _write_month(store.store, schemas.DISTRIBUTION_STATUS, rows, inputs, extra)
+
+    yield from checks.report(context, schemas.DISTRIBUTION_STATUS, one)
+
+
+@_market_asset("price_basis", deps=["distribution_status"], code_version=identity.code_version())
+def price_basis(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> Result:
+    """What a return of each ticker's closes means, from date to date, as bands."""
+
+    def one(month: str) -> checks.Stored:
+        inputs = _inputs(store.store, settings, month)
+        with store.store.read() as con:
+            rows = inputs.price_basis(con, _loaded(store.store, "distribution_status", inputs))
+        known = prices.Chooser.of(rows, is_synthetic=False).known
+        picture = charts_prices.basis_band(rows, title=f"Price basis, {month}")
+        extra = {
+            "total_return_known": f"{sum(known.values())} of {len(known)} tickers",
+            "bands": present.picture(picture, "price basis of each ticker over time"),
+        }
+        return _write_month(store.store, schemas.PRICE_BASIS, rows, inputs, extra)
+
+    yield from checks.report(context, schemas.PRICE_BASIS, one)
+
+
+@_market_asset("price_quality", deps=["raw_prices", "suspect_prices", "price_basis"])
+def price_quality(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> Result:
+    """Coverage, gaps, rejected and suspect rows and price basis of every ticker."""
+
+    def one(month: str) -> checks.Stored:
+        inputs = _inputs(store.store, settings, month)
+        version_id = inputs.version.data_version_id
         with store.store.read() as con:
             rows = quality.price_quality(
                 con,
-                ingest.version_bars(version_id),
+                inputs.bars,
                 ingest.version_rows("coverage", version_id),
                 ingest.version_rows("rejected_rows", version_id),
+                _loaded(store.store, "suspect_prices", inputs),
+                _loaded(store.store, "price_basis", inputs),
                 month,
             )
-        rows = rows.append_column("price_basis", pa.array([version.price_basis] * len(rows)))
         spans = [rows.column(name).to_pylist() for name in ("ticker", "first_date", "last_date")]
-        picture = charts.coverage(*spans, title="First to last bar", basis=version.price_basis)
+        basis = inputs.version.price_basis
+        picture = charts.coverage(*spans, title="First to last bar", basis=basis)
         extra = {"spans": present.picture(picture, "which tickers span which years")}
-        return _write_month(store.store, schemas.PRICE_QUALITY, rows, version, extra)
+        return _write_month(store.store, schemas.PRICE_QUALITY, rows, inputs, extra)
 
     yield from checks.report(context, schemas.PRICE_QUALITY, one)
 
 
-@_market_asset("monthly_returns", deps=["raw_prices"], code_version=identity.code_version())
-def monthly_returns(context: dg.AssetExecutionContext, store: StoreResource) -> Result:
+@_market_asset(
+    "adjusted_prices",
+    deps=["raw_prices", "suspect_prices", "distribution_status"],
+    code_version=identity.code_version(),
+)
+def adjusted_prices(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> Result:
+    """The daily prices that research reads: repaired, with their growth to total returns."""
+
+    def one(month: str) -> checks.Stored:
+        inputs = _inputs(store.store, settings, month)
+        suspected = _loaded(store.store, "suspect_prices", inputs)
+        status = _loaded(store.store, "distribution_status", inputs)
+        return _write_daily(store.store, inputs, suspected, status)
+
+    yield from checks.report(context, schemas.ADJUSTED_PRICES, one)
+
+
+@_market_asset("monthly_returns", deps=["adjusted_prices"], code_version=identity.code_version())
+def monthly_returns(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    settings: dg.ResourceParam[Settings],
+) -> Result:
     """Month-end prices and returns of every ticker of the month's current version."""
 
     def one(month: str) -> checks.Stored:
-        version = _current(store.store, month)
+        inputs = _inputs(store.store, settings, month)
         with store.store.read() as con:
-            rows = returns.monthly_returns(
-                con,
-                ingest.version_bars(version.data_version_id),
-                ingest.version_distributions(version),
-                month,
-            )
+            _demand(store.store, inputs)
+            rows = returns.monthly_returns(con, prices.month_prices(month), month)
         late = sum(n > 0 for n in rows.column("sessions_stale").to_pylist())
         extra = {"ticker_months_ending_early": late}
-        return _write_month(store.store, schemas.MONTHLY_RETURNS, rows, version, extra)
+        return _write_month(store.store, schemas.MONTHLY_RETURNS, rows, inputs, extra)
 
     yield from checks.report(context, schemas.MONTHLY_RETURNS, one)
 
 
-def _current(store: Store, month: str) -> Version:
-    version = store.current_version(month)
-    if version is None:
+def _inputs(store: Store, settings: Settings, month: str) -> prices.Inputs:
+    """What the month's prices rest on now; its bars have passed their checks."""
+    inputs = prices.Inputs.current(store, settings, month)
+    if inputs is None:
         raise FactorLabError(
             "no prices for that month",
             where=f"database, month {month}",
@@ -205,27 +297,83 @@ def _current(store: Store, month: str) -> Version:
             expected="an ingested month",
             do=f"factorlab ingest --month {month}, or materialize raw_prices for it",
         )
-    for reason in store.refusals(schemas.RAW_PRICES, [version.data_version_id]).values():
+    versions = [version for version in (inputs.version, inputs.second) if version is not None]
+    ids = [version.data_version_id for version in versions]
+    for reason in store.refusals(schemas.RAW_PRICES, ids).values():
         raise FactorLabError("the month's prices are not to be used", where=month, got=reason)
-    return version
+    return inputs
+
+
+def _loaded(store: Store, name: str, inputs: prices.Inputs) -> pa.Table:
+    """A table of the month that was computed from these inputs, less its keys."""
+    month = inputs.version.month
+    rows = store.load(schemas.TABLES[name], [month], fingerprints={month: inputs.fingerprint})
+    return rows.drop_columns(["month", "data_version_id"])
+
+
+def _demand(store: Store, inputs: prices.Inputs) -> None:
+    month = inputs.version.month
+    store.demand(schemas.ADJUSTED_PRICES, [month], fingerprints={month: inputs.fingerprint})
 
 
 def _write_month(
     store: Store,
     table: schemas.Table,
     rows: pa.Table,
-    version: Version,
+    inputs: prices.Inputs,
     extra: Mapping[str, Any],
 ) -> checks.Stored:
-    n = rows.num_rows
+    version, n = inputs.version, rows.num_rows
     for position, (name, value) in enumerate(
         (("month", version.month), ("data_version_id", version.data_version_id))
     ):
         rows = rows.add_column(position, name, pa.array([value] * n, pa.string()))
-    written = store.write_partitions(table, rows, {version.month: version.data_version_id}, [])
+    written = store.write_partitions(table, rows, {version.month: inputs.fingerprint}, [])
     metadata = _version_metadata(version) | dict(extra) | present.rows_metadata(rows)
     verdicts: list[Verdict] = store.verdicts(table, version.month)
     return checks.Stored(written[version.month].content_hash, verdicts, metadata)
 
 
-ASSETS = [strategies, raw_prices, price_quality, monthly_returns]
+def _write_daily(
+    store: Store, inputs: prices.Inputs, suspected: pa.Table, status: pa.Table
+) -> checks.Stored:
+    """Adjusted prices go from SQL through a Parquet file into the store, never through a frame."""
+    version, table = inputs.version, schemas.ADJUSTED_PRICES
+    id_ = schemas.check_version(version.data_version_id)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "adjusted.parquet"
+        with store.read() as con, prices.adjusted(con, inputs, suspected, status) as relation:
+            keyed = (
+                f"SELECT '{version.month}' AS month, '{id_}' AS data_version_id, * FROM {relation}"  # noqa: S608  # checked ids
+            )
+            con.sql(keyed).write_parquet(str(path))
+            last = con.sql(
+                "SELECT * FROM read_parquet(?) WHERE date = ? ORDER BY ticker LIMIT ?",
+                params=[str(path), version.last_date, present.PREVIEW_ROWS],
+            ).to_arrow_table()
+            broken, tried = inputs.known_too_early(con, status)
+        detail = {"violations": len(broken), "first": broken[:5], **tried}
+        verdict = Verdict(version.month, "known_at", not broken, detail)
+        written = store.write_partitions(
+            table, path, {version.month: inputs.fingerprint}, [verdict]
+        )
+    done = written[version.month]
+    repaired = sum(action != "keep" for action in suspected["action"].to_pylist())
+    metadata = _version_metadata(version) | {
+        "dagster/row_count": done.n_rows,
+        "suspects_acted_on": repaired,
+        "preview": present.rows_metadata(last)["preview"],
+    }
+    return checks.Stored(done.content_hash, store.verdicts(table, version.month), metadata)
+
+
+ASSETS = [
+    strategies,
+    raw_prices,
+    suspect_prices,
+    distribution_status,
+    price_basis,
+    price_quality,
+    adjusted_prices,
+    monthly_returns,
+]

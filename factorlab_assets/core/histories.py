@@ -33,11 +33,7 @@ SEED = 20240531
 
 _OWN_BARS = """
 CREATE TEMP TABLE proof_bars AS
-SELECT ticker, n, date, open, close FROM {bars} JOIN proof_names USING (ticker)
-"""
-_OWN_PAID = """
-CREATE TEMP TABLE proof_paid AS
-SELECT ticker, n, ex_date, amount FROM {distributions} JOIN proof_names USING (ticker)
+SELECT ticker, n, date, open, close, seen FROM {bars} JOIN proof_names USING (ticker)
 """
 
 # In each history ticker n is the number `zero` + n, the new one in its place `zero` + `fresh` + n.
@@ -48,12 +44,11 @@ SELECT ticker, n, ex_date, amount FROM {distributions} JOIN proof_names USING (t
 # `factor`, and of the tickers with n % 2 = `deleted` the whole month is missing.
 _ALTER = """
 CREATE TEMP TABLE proof_altered AS
-SELECT zero + n AS ticker, date, open, close FROM proof_bars JOIN proof_cuts ON date <= cut
+SELECT zero + n AS ticker, date, open, close, seen FROM proof_bars JOIN proof_cuts ON date <= cut
 UNION ALL
 SELECT
     zero + n + CASE WHEN fate = 2 AND date > cut THEN fresh ELSE 0 END, date,
-    CASE WHEN date <= cut OR fate = 2 THEN open WHEN fate = 1 THEN open * far ELSE 1e4 / open END,
-    CASE WHEN date <= cut OR fate = 2 THEN close WHEN fate = 1 THEN close * far ELSE 1e4 / close END
+{wild}
 FROM (
     SELECT *, (n + shift) % 3 AS fate, CASE WHEN day(date) % 7 = 0 THEN 1e3 ELSE 0.1 END AS far
     FROM proof_bars JOIN proof_wild ON date <= stop
@@ -62,28 +57,17 @@ UNION ALL
 SELECT
     zero + n, date,
     CASE WHEN date > entry THEN open * factor ELSE open END,
-    CASE WHEN date > entry THEN close * factor ELSE close END
+    CASE WHEN date > entry THEN close * factor ELSE close END,
+    CASE WHEN date > entry THEN seen * factor ELSE seen END
 FROM proof_bars JOIN proof_pulses ON date <= stop
 WHERE date <> entry AND (date < entry OR date > month_end OR n % 2 <> deleted)
 UNION ALL
-SELECT zero + bar.n, bar.date, last.close, last.close
+SELECT zero + bar.n, bar.date, last.close, last.close, last.close
 FROM (FROM proof_bars JOIN proof_pulses ON date = entry WHERE n % 2 <> deleted) AS bar
-ASOF JOIN proof_bars AS last ON bar.n = last.n AND bar.date > last.date
+ASOF JOIN (FROM proof_bars WHERE close IS NOT NULL) AS last
+    ON bar.n = last.n AND bar.date > last.date
 UNION ALL
 FROM proof_noise
-"""
-# A distribution that falls to a pulse's first session would be earned before the trade.
-_ALTER_PAID = """
-CREATE TEMP TABLE proof_altered_paid AS
-SELECT zero + n AS ticker, ex_date, amount FROM proof_paid JOIN proof_cuts ON ex_date <= cut
-UNION ALL
-SELECT zero + n, ex_date, CASE WHEN ex_date > cut THEN 50 * amount ELSE amount END
-FROM proof_paid JOIN proof_wild ON ex_date <= stop
-UNION ALL
-SELECT zero + paid.n, ex_date, amount
-FROM (FROM proof_paid JOIN proof_pulses ON ex_date <= stop) AS paid
-ASOF JOIN proof_bars AS bar ON paid.n = bar.n AND paid.ex_date <= bar.date
-WHERE bar.date <> entry
 """
 
 
@@ -126,7 +110,6 @@ class Histories:
 def build_histories(
     con: duckdb.DuckDBPyConnection,
     bars: str,
-    distributions: str | None,
     month: str,
     tickers: Sequence[str],
 ) -> Histories:
@@ -135,7 +118,8 @@ def build_histories(
     Parameters
     ----------
     con : an open connection, read-only will do; nothing is left behind on it.
-    bars, distributions : relations as `monthly_returns` takes them.
+    bars : a relation as `monthly_returns` takes it, on the basis that the strategies read; its
+        growth is not looked at (`returns.on_basis`).
 
     Notes
     -----
@@ -146,20 +130,24 @@ def build_histories(
     names = pa.table({"ticker": list(tickers), "n": np.arange(len(tickers), dtype=np.int32)})
     with _relations(con, {"proof_names": names}):
         con.execute(_OWN_BARS.format(bars=bars))
-        if distributions is not None:
-            con.execute(_OWN_PAID.format(distributions=distributions))
-        base = panel_from_table(_rows(con, "proof_bars", distributions and "proof_paid", month))
+        base = panel_from_table(_rows(con, "proof_bars", month))
         plan = _Plan(base.dates, tickers)
         with _relations(con, plan.relations(con)):
-            con.execute(_ALTER)
-            if distributions is not None:
-                con.execute(_ALTER_PAID)
-            altered = _rows(con, "proof_altered", distributions and "proof_altered_paid", month)
+            con.execute(_ALTER.format(wild=", ".join(map(_wild, ("open", "close", "seen")))))
+            altered = _rows(con, "proof_altered", month)
     return plan.dealt(base, altered)
 
 
-def _rows(con: duckdb.DuckDBPyConnection, bars: str, paid: str | None, month: str) -> pa.Table:
-    return monthly_returns(con, bars, paid, month, columns=("ticker", "date", *VALUES))
+def _rows(con: duckdb.DuckDBPyConnection, bars: str, month: str) -> pa.Table:
+    columns = ("ticker", "date", "close", "price", "seen", "entry_open", "entry_close")
+    grown = f"(SELECT ticker, date, open, close, seen, 1.0::DOUBLE AS growth FROM {bars})"  # noqa: S608  # our own tables
+    return monthly_returns(con, grown, month, columns=columns)
+
+
+def _wild(price: str) -> str:
+    """SQL: a price of a wild future by its ticker's fate."""
+    return f"""CASE WHEN date <= cut OR fate = 2 THEN {price}
+        WHEN fate = 1 THEN {price} * far ELSE 1e4 / {price} END"""
 
 
 class _Plan:
@@ -276,7 +264,8 @@ def _noise(
     for draw, zero in enumerate(zeros):
         prices = np.concatenate([walk(draw, *own) for own in zip(owners, lengths, strict=True)])
         columns = {"ticker": bars["n"].to_numpy() + zero, "date": bars["date"]}
-        tables.append(pa.table(columns | {"open": prices[:, 0], "close": prices[:, 1]}))
+        columns |= {"open": prices[:, 0], "close": prices[:, 1], "seen": prices[:, 1]}
+        tables.append(pa.table(columns))
     return pa.concat_tables(tables)
 
 
@@ -288,7 +277,7 @@ def _relations(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -
             con.register(name, table)
         yield
     finally:
-        for name in ("proof_bars", "proof_paid", "proof_altered", "proof_altered_paid"):
+        for name in ("proof_bars", "proof_altered"):
             con.execute(f"DROP TABLE IF EXISTS {name}")
         for name in tables:
             con.unregister(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +18,21 @@ from factorlab_assets.core.calendar import Dates, month_ends
 from factorlab_assets.errors import FactorLabError
 
 Floats = npt.NDArray[np.float64]
+Basis = Literal["close", "total_return"]
+"""What prices are compared by: alone, or with what was distributed."""
 T = TypeVar("T")
-VALUES = ("price", "mark", "entry_open", "entry_close")
+VALUES = ("price", "seen", "mark", "entry_open", "entry_close")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Monthly prices on the version's basis; (T, N) float64 arrays, NaN = not known.
+    """Monthly prices on one basis; (T, N) float64 arrays, NaN = not known.
 
     dates : (T,) datetime64[D], consecutive month-ends (last XNYS sessions).
     tickers : (N,) str, ascending, each once.
-    price : month-end price; NaN where the month's last bar is more than 5 sessions old.
+    price : month-end price, repaired; NaN where the month's last bar is over 5 sessions old.
+    seen : the same as known on its own date: another where a repair was known only later. What is
+        decided at a date rests on `seen` of that date and on `price` of earlier ones.
     mark : last close of the month; NaN only where the month has no bar. Never filled forward.
     entry_open, entry_close : open and close of the month's first session; NaN without a bar there.
     """
@@ -36,6 +40,7 @@ class Panel:
     dates: Dates
     tickers: npt.NDArray[np.str_]
     price: Floats
+    seen: Floats
     mark: Floats
     entry_open: Floats
     entry_close: Floats
@@ -64,13 +69,14 @@ class Panel:
         return Panel(self.dates[:stop], self.tickers, *values)
 
 
-def panel_from_table(monthly: pa.Table) -> Panel:
+def panel_from_table(monthly: pa.Table, basis: Basis = "close") -> Panel:
     """The panel of one month partition's `monthly_returns` rows, whatever their order.
 
     Parameters
     ----------
-    monthly : the columns ticker, date (month-ends), price, mark, entry_open, entry_close; others
-        are ignored. Each (ticker, date) once.
+    monthly : the columns ticker, date (month-ends), close, price, entry_open, entry_close, and if
+        there are, seen, growth, entry_growth; others are ignored. Each (ticker, date) once.
+    basis : "total_return" multiplies every price by the growth of its day.
 
     Returns
     -------
@@ -92,9 +98,13 @@ def panel_from_table(monthly: pa.Table) -> Panel:
     dates = month_ends(str(first), str(last))
     cells = (months - first).astype(np.int64) * len(names) + columns
 
-    def dense(name: str) -> Floats:
+    def dense(name: str, growth: str) -> Floats:
         out = np.full(len(dates) * len(names), np.nan)
-        out[cells] = monthly[name].to_numpy()
+        values = monthly[name].to_numpy()
+        out[cells] = values * monthly[growth].to_numpy() if basis == "total_return" else values
         return out.reshape(len(dates), len(names))
 
-    return Panel(dates, names[order], *(dense(name) for name in VALUES))
+    price = dense("price", "growth")
+    seen = dense("seen", "growth") if "seen" in monthly.column_names else price
+    entries = (dense(name, "entry_growth") for name in ("entry_open", "entry_close"))
+    return Panel(dates, names[order], price, seen, dense("close", "growth"), *entries)

@@ -104,7 +104,7 @@ def build(
     ...     portfolio=Portfolio(select=Select(top_k=2)))
     >>> ones = np.ones((1, 4))
     >>> dates = np.array(["2024-05-31"], dtype="datetime64[D]")
-    >>> panel = Panel(dates, np.array(["A", "B", "C", "D"]), ones, ones, ones, ones)
+    >>> panel = Panel(dates, np.array(["A", "B", "C", "D"]), *[ones] * 5)
     >>> build(top2, np.array([[1.0, 3.0, 2.0, 2.0]]), panel, universe_size=4).weights.tolist()
     [[0.0, 0.5, 0.5, 0.0]]
     """
@@ -117,7 +117,7 @@ def build(
 
     target, reason = _targets(portfolio, score, eligible, names, raw_filter, panel)
     np.putmask(reason, np.isnan(score), NO_SCORE)
-    np.putmask(reason, np.isnan(panel.price), NO_PRICE)
+    np.putmask(reason, np.isnan(panel.seen), NO_PRICE)
     if enough.size and (portfolio.weighting != "fixed" or portfolio.min_names is not None):
         few = names < needed[start]
         target[few], reason[few] = 0.0, TOO_FEW
@@ -129,7 +129,7 @@ def eligibility(
     portfolio: Portfolio, score: Floats, panel: Panel, universe_size: int | None
 ) -> tuple[Bools, Counts]:
     """Who may be held, (T, N), and how many such names each date needs to be the start, (T,)."""
-    priced = np.isfinite(panel.price)
+    priced = np.isfinite(panel.seen)
     eligible = priced & np.isfinite(score)
     dates = np.ones(len(priced), dtype=np.int64)
     either = portfolio.select.fraction is not None or portfolio.type == "long_short"
@@ -265,7 +265,7 @@ def _water_filled(share: Floats, cap: float) -> Floats:
 def _held(strategy: Strategy, panel: Panel, target: Book) -> Book:
     """The targets as far as they could be traded, drifting in between."""
     weights, reason, start = target.weights, target.reason, target.start
-    unpriced = ~np.isfinite(panel.price)
+    unpriced = ~np.isfinite(panel.seen)
     rebalanced = rebalances(panel.dates, start, strategy.portfolio.rebalance_months)
     # A date is only worth a step where it does not trade, or where somebody held has no price.
     cannot = unpriced[1:] & (weights[:-1] != 0.0)

@@ -52,13 +52,12 @@ def prove(
     resolved: Resolved,
     con: duckdb.DuckDBPyConnection,
     bars: str,
-    distributions: str | None,
     month: str,
     *,
     run: Run = research.run,
 ) -> Proof:
     """The proof of one strategy; see `Scenarios`, which many of a month share."""
-    return Scenarios.build(con, bars, distributions, month, [resolved]).prove(resolved, run=run)
+    return Scenarios.build(con, bars, month, [resolved]).prove(resolved, run=run)
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,15 @@ class Scenarios:
         cls,
         con: duckdb.DuckDBPyConnection,
         bars: str,
-        distributions: str | None,
         month: str,
         strategies: Sequence[Resolved],
     ) -> Scenarios:
-        """The scenarios for these strategies, from daily bars and distributions.
+        """The scenarios for these strategies, from the daily prices that they read.
 
         Parameters
         ----------
         con : an open connection, read-only will do; nothing is left behind on it.
-        bars, distributions : relations as `returns.monthly_returns` takes them.
+        bars : a relation as `build_histories` takes it.
         """
         every: list[str] = []
         if any(each.tickers is None for each in _with_benchmarks(strategies)):
@@ -97,7 +95,7 @@ class Scenarios:
             tickers.update(_sample(every if each.tickers is None else each.tickers))
             tickers.update(_sample(each.strategy.portfolio.fixed_weights))
             tickers.add(each.strategy.benchmark)
-        histories = build_histories(con, bars, distributions, month, sorted(tickers))
+        histories = build_histories(con, bars, month, sorted(tickers))
         return cls(histories, len(every), tuple(_price_findings(histories)))
 
     def prove(self, resolved: Resolved, *, run: Run = research.run) -> Proof:
@@ -113,6 +111,8 @@ class Scenarios:
           that `close`, `next_close` and `next_open` trade at one price and Δr is earned after it.
         - gap: every second ticker has no bar in month t+1. Row t+1's gross return changes by −Σw·r
           of these, their weights drift, and no signal knows a price that is not there.
+        - repair: a price that was repaired only after its month-end is half again in the end. No
+          signal, score, weight or backtest row up to that month-end knows it.
         - null: on white-noise prices, without cash return and carry, the mean gross return has
           |t| < 4 in one of two draws (not judged on fewer than 24 months).
 
@@ -125,6 +125,7 @@ class Scenarios:
             trial.cut(cut)
         for pulse in self.histories.pulses:
             trial.pulse(pulse)
+        trial.repairs(self.histories.base)
         trial.null(self.histories.noises)
         n_rows = len(trial.base.backtest.dates)
         if n_rows == 0:

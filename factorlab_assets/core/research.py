@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from factorlab_assets.core import factors, transforms
 from factorlab_assets.core.backtest import Backtest, simulate
@@ -81,10 +82,31 @@ def _factor(panel: Panel, factor: Factor) -> tuple[Floats, Floats]:
 
     def make() -> tuple[Floats, Floats]:
         raw = factors.compute(factor.name, panel.price, factor.params, factor.lag)
+        if factor.lag == 0:
+            _put_as_seen(raw, factor, panel)
         return raw, transforms.apply(factor.transforms, raw)
 
     params = tuple(sorted(factor.params.items()))
     return panel.once(("factor", factor.name, params, factor.lag, factor.transforms), make)
+
+
+def _put_as_seen(raw: Floats, factor: Factor, panel: Panel) -> None:
+    """Replace each date's values by those from its prices as they were known then.
+
+    Only dates with a price that was repaired later differ. A signal with a delay knows every repair
+    of the prices it uses: none is made that was known more than a month late.
+    """
+    back = factors.REGISTRY[factor.name].first(factors.check(factor.name, factor.params))
+    for t in panel.once("repaired later", lambda: repaired_later(panel)):
+        known = panel.price[max(t - back, 0) : t + 1].copy()
+        known[-1] = panel.seen[t]
+        raw[t] = factors.compute(factor.name, known, factor.params, 0)[-1]
+
+
+def repaired_later(panel: Panel) -> npt.NDArray[np.intp]:
+    """The rows of the dates on which some price was known otherwise than it is now."""
+    same = (panel.seen == panel.price) | (np.isnan(panel.seen) & np.isnan(panel.price))
+    return np.flatnonzero(~same.all(axis=1))
 
 
 def combine(resolved: Resolved, market: Panel, signals: Signals) -> Floats:
@@ -94,7 +116,7 @@ def combine(resolved: Resolved, market: Panel, signals: Signals) -> Floats:
     """
     used = [(i, f.weight) for i, f in enumerate(resolved.strategy.factors) if f.weight != 0.0]
     if not used:
-        return np.where(np.isfinite(universe(resolved, market).price), 0.0, np.nan)
+        return np.where(np.isfinite(universe(resolved, market).seen), 0.0, np.nan)
     total = sum(abs(weight) for _, weight in used)
     score = np.zeros(signals.signal.shape[1:])
     for i, weight in used:
@@ -169,7 +191,8 @@ def _benchmark_returns(resolved: Resolved, market: Panel) -> Floats:
     if name == "equal_weight":
         return _on_dates(market, run(_equal_weight(resolved), market).backtest, "gross_return")
     weights = BALANCED if name == "60/40" else {name: 1.0}
-    price = market.select(weights).price
+    of = market.select(weights)
+    price = np.where(np.isfinite(of.price), of.mark, np.nan)
     held = np.array([weights[ticker] for ticker in sorted(weights)])
     returns = np.full(len(price), np.nan)
     returns[1:] = (held * (price[1:] / price[:-1] - 1.0)).sum(axis=1)

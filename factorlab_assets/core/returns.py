@@ -1,16 +1,12 @@
-"""From daily bars to month-end prices, marks, entry prices and returns, in DuckDB's SQL.
+"""From daily prices to month-end prices, marks, entry prices and returns, in DuckDB's SQL.
 
-Belongs here: everything that reads daily rows for research. Does not: opening a database, or any
-statistics. Daily rows stay in DuckDB: 15 million of them never become a frame.
+Belongs here: everything that reads daily rows for research. Does not: repairing them or growing
+them to total returns (`adjust`), opening a database, or any statistics. Daily rows stay in DuckDB:
+15 million of them never become a frame.
 
-`bars` and `distributions` are SQL relations (a table's name or a query in parentheses) that the
-caller vouches for: ticker, date, open, close, and ticker, ex_date, amount; each key once. A bar on
-a day that is no exchange session is not looked at.
-
-The basis of a price is close × growth, where growth multiplies 1 + D / P_ex over the ticker's
-ex-dates up to that day: a total-return index that equals the close before the first distribution,
-with (P_t + D_t) / P_{t−1} − 1 on every day. An ex-date without a bar moves to the next bar. One on
-or before the first bar, or after the last, touches no return and is left out.
+`bars` is a SQL relation (a table's name or a query in parentheses) that the caller vouches for,
+with the columns of `adjusted_prices`: ticker, date, open, close (null = no price), seen, growth;
+each key once. A bar on a day that is no exchange session is not looked at.
 """
 
 from __future__ import annotations
@@ -24,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from factorlab_assets.core.calendar import Dates, month_end
-from factorlab_assets.core.panel import Floats
+from factorlab_assets.core.panel import Basis, Floats
 from factorlab_assets.core.relations import registered, sessions_registered
 
 STALE_SESSIONS = 5
@@ -36,20 +32,24 @@ COLUMNS = (
     "last_trading_day",
     "sessions_stale",
     "close",
-    "mark",
     "price",
+    "seen",
+    "growth",
     "entry_open",
     "entry_close",
+    "entry_growth",
     "ret",
+    "total_ret",
 )
 
 _BATCH = 1_000_000
 _KEYED = "FROM {rows} JOIN factorlab_sessions USING (date) JOIN factorlab_wanted USING (ticker)"
 
 _BARS = """
-_bars AS NOT MATERIALIZED (
-    SELECT ticker, date, open, close FROM {bars} WHERE date <= DATE '{through}'
+_all AS NOT MATERIALIZED (
+    SELECT ticker, date, open, close, seen, growth FROM {bars} WHERE date <= DATE '{through}'
 ),
+_bars AS NOT MATERIALIZED (SELECT * EXCLUDE (seen) FROM _all WHERE close IS NOT NULL),
 _span AS (
     SELECT ticker, min(date) AS first_bar, max(date) AS last_bar FROM _bars GROUP BY ticker
 )"""
@@ -63,7 +63,7 @@ _months AS MATERIALIZED (
     FROM factorlab_sessions GROUP BY m
 ),
 _exact AS MATERIALIZED (
-    SELECT ticker, m, date, close FROM _bars JOIN _months ON date = month_end
+    SELECT ticker, m, date, close, growth FROM _bars JOIN _months ON date = month_end
 ),
 _incomplete AS (
     SELECT ticker, first.m AS first_m, last.m AS last_m
@@ -79,7 +79,7 @@ _missing AS (
     ANTI JOIN _exact USING (ticker, m)
 ),
 _candidates AS MATERIALIZED (
-    SELECT ticker, _missing.m, month_end, n_end, date, close
+    SELECT ticker, _missing.m, month_end, n_end, date, close, growth
     FROM _bars JOIN _missing USING (ticker) WHERE date BETWEEN month_start AND month_end
 ),
 _early AS (
@@ -89,102 +89,76 @@ _early AS (
         month_end AS date,
         max(date) AS last_trading_day,
         n_end - max(n) AS sessions_stale,
-        arg_max(close, n) AS close
+        arg_max(close, n) AS close,
+        arg_max(growth, n) AS growth
     FROM _candidates AS c JOIN factorlab_sessions AS s USING (date)
     GROUP BY ticker, c.m, month_end, n_end
 ),
 _last AS (
-    SELECT ticker, m, date, date AS last_trading_day, 0::BIGINT AS sessions_stale, close
+    SELECT ticker, m, date, date AS last_trading_day, 0::BIGINT AS sessions_stale, close, growth
     FROM _exact
     UNION ALL
     FROM _early
 ),
-_entry AS (
-    SELECT ticker, m, date, open, close FROM _bars JOIN _months ON date = month_start
-)"""
-
-_STEPS = """
-_paid AS MATERIALIZED (
-    SELECT ticker, ex_date, amount
-    FROM {distributions} JOIN _span USING (ticker)
-    WHERE ex_date > first_bar AND ex_date <= last_bar
-),
-_on_day AS MATERIALIZED (
-    SELECT ticker, ex_date, amount, date, close
-    FROM (FROM _paid SEMI JOIN factorlab_sessions ON ex_date = date) JOIN _bars USING (ticker)
-    WHERE date = ex_date
-),
-_after AS MATERIALIZED (
-    SELECT ticker, ex_date, amount, date, close
-    FROM (FROM _paid ANTI JOIN _on_day USING (ticker, ex_date)) JOIN _bars USING (ticker)
-    WHERE date > ex_date
-),
-_moved AS (
-    SELECT ticker, ex_date, amount, min(date) AS date, arg_min(close, date) AS close
-    FROM _after SEMI JOIN factorlab_sessions USING (date)
-    GROUP BY ticker, ex_date, amount
-),
-_steps AS (
-    SELECT ticker, date, 1 + sum(amount ORDER BY ex_date) / any_value(close) AS step
-    FROM (FROM _on_day UNION ALL FROM _moved)
-    GROUP BY ticker, date
-)"""
-
-# product() over a window multiplies in an order that depends on the rows to come, which shows in
-# the last bit; a sum of decimals has no order.
-_GROWTH = """
-_growth AS MATERIALIZED (
+_entered AS (
     SELECT
-        ticker, date,
-        exp(sum(ln(step)::DECIMAL(38, 20)) OVER (PARTITION BY ticker ORDER BY date)) AS growth
-    FROM _steps
+        ticker, m, open AS entry_open, close AS entry_close, growth AS entry_growth
+    FROM _bars JOIN _months ON date = month_start
 )"""
 
-_WITH_GROWTH = """(
-    SELECT {rows}.*, coalesce(growth, 1) AS growth
-    FROM {rows} ASOF LEFT JOIN _growth
-    ON {rows}.ticker = _growth.ticker AND {rows}.{day} >= _growth.date
+# A price that was repaired later than on its own day: what it was then. Few ticker-months have one.
+_SEEN = """
+_touched AS MATERIALIZED (
+    SELECT DISTINCT ticker, m FROM _all JOIN factorlab_sessions USING (date)
+    WHERE seen IS DISTINCT FROM close
+),
+_seen AS (
+    SELECT ticker, m, n_end - max(n) AS seen_stale, arg_max(seen, n) AS seen_close
+    FROM _all JOIN factorlab_sessions USING (date) JOIN _touched USING (ticker, m)
+    JOIN _months USING (m)
+    WHERE seen IS NOT NULL GROUP BY ticker, m, n_end
 )"""
 
 _RETURNS = """
 _marked AS (
-    SELECT
-        * EXCLUDE (growth),
-        close * growth AS mark,
-        CASE WHEN sessions_stale <= {stale} THEN close * growth END AS price
-    FROM {last}
-),
-_entered AS (
-    SELECT ticker, m, open * growth AS entry_open, close * growth AS entry_close FROM {entry}
+    SELECT *, CASE WHEN sessions_stale <= {stale} THEN close END AS price FROM _last
 )
 SELECT {columns} FROM (
     SELECT
         *,
-        price / CASE WHEN lag(m) OVER past = m - 1 THEN lag(price) OVER past END - 1 AS ret
+        {seen} AS seen,
+        price / CASE WHEN lag(m) OVER past = m - 1 THEN lag(price) OVER past END - 1 AS ret,
+        price * growth
+        / CASE WHEN lag(m) OVER past = m - 1 THEN lag(price * growth) OVER past END - 1 AS total_ret
     FROM {rows}
     WINDOW past AS (PARTITION BY ticker ORDER BY m)
 )"""
+_SEEN_PRICE = """CASE WHEN seen_stale IS NULL THEN price
+        WHEN seen_stale <= {stale} THEN seen_close END"""
 
 
 def monthly_returns(
     con: duckdb.DuckDBPyConnection,
     bars: str,
-    distributions: str | None,
     month: str,
     *,
     columns: Sequence[str] = COLUMNS,
 ) -> pa.Table:
-    """Month-end prices and returns up to `month`, one row per ticker-month with a bar.
+    """Month-end prices and returns up to `month`, one row per ticker-month with a price.
 
-    price_t is the mark if its bar is at most 5 sessions older than the month-end, and
-    ret_t = price_t / price_{t−1} − 1 of consecutive month-ends; else both are null.
+    close is the month's last, price the same if its bar is at most 5 sessions older than the
+    month-end, seen what price was to those who knew no later repair. On the two bases
+
+    ret_t = price_t / price_{t−1} − 1,  total_ret_t = the same of price · growth,
+
+    of consecutive month-ends, else null.
 
     Parameters
     ----------
     con : an open connection; nothing is left behind on it.
-    bars, distributions : SQL relations, see the module. Without distributions the basis is close.
+    bars : a SQL relation, see the module.
     month : '2024-05'; later bars are not looked at.
-    columns : which of `COLUMNS`; leaving out `ret` and the entry prices saves their joins.
+    columns : which of `COLUMNS`; leaving out returns, `seen` and the entry prices saves their work.
 
     Returns
     -------
@@ -192,45 +166,55 @@ def monthly_returns(
 
     Notes
     -----
-    A row is a function of bars and distributions up to its own `date`: later ones never change it.
-    A distribution lifts open and close of its ex-date alike, by 1 + D / close.
+    A row is a function of the bars up to its own `date`: later ones never change it.
     """
     through = month_end(month)
     parts = [_BARS.format(bars=bars, through=through), _LAST_BARS]
-    if distributions is not None:
-        parts += [_STEPS.format(distributions=distributions), _GROWTH]
-    entered = {"entry_open", "entry_close"} & set(columns)
+    rows, seen = "_marked", "price"
+    if {"entry_open", "entry_close", "entry_growth"} & set(columns):
+        rows += " LEFT JOIN _entered USING (ticker, m)"
+    if "seen" in columns:
+        parts.append(_SEEN)
+        rows += " LEFT JOIN _seen USING (ticker, m)"
+        seen = _SEEN_PRICE.format(stale=STALE_SESSIONS)
     parts.append(
-        _RETURNS.format(
-            stale=STALE_SESSIONS,
-            last=_with_growth("_last", "last_trading_day", distributions),
-            entry=_with_growth("_entry", "date", distributions),
-            rows="_marked LEFT JOIN _entered USING (ticker, m)" if entered else "_marked",
-            columns=", ".join(columns),
-        )
+        _RETURNS.format(stale=STALE_SESSIONS, seen=seen, rows=rows, columns=", ".join(columns))
     )
     with sessions_registered(con, through):
         return con.sql(f"WITH {','.join(parts)}").to_arrow_table()
 
 
+def plain(bars: str) -> str:
+    """Bars as they are in the shape that this module reads: unrepaired, nothing distributed."""
+    return f"(SELECT ticker, date, open, close, close AS seen, 1.0::DOUBLE AS growth FROM {bars})"  # noqa: S608  # a relation
+
+
+def on_basis(bars: str, basis: Basis) -> str:
+    """The same bars with every price on one basis, and growth 1."""
+    if basis == "close":
+        return f"(SELECT * REPLACE (1.0::DOUBLE AS growth) FROM {bars})"  # noqa: S608  # a relation
+    grown = ", ".join(f"{name} * growth AS {name}" for name in ("open", "close", "seen"))
+    return f"(SELECT ticker, date, {grown}, 1.0::DOUBLE AS growth FROM {bars})"  # noqa: S608  # a relation
+
+
 def daily_basis(
     con: duckdb.DuckDBPyConnection,
     bars: str,
-    distributions: str | None,
+    basis: Basis,
     tickers: Iterable[str],
     through: dt.date,
 ) -> tuple[Dates, npt.NDArray[np.str_], Floats, Floats]:
-    """Daily closes and opens on the basis, for the book that is valued day by day.
+    """Daily closes and opens on a basis, for the book that is valued day by day.
 
     Returns
     -------
     dates : (D,) every exchange session from the first bar of any of `tickers` to `through`.
     tickers : (N,) ascending, each once; one without bars is an all-NaN column.
-    close, open : (D, N) float64, NaN = no bar.
+    close, open : (D, N) float64, NaN = no price.
     """
     names = np.unique(np.asarray(list(tickers), dtype=np.str_))
     wanted = pa.table({"ticker": names.tolist(), "i": np.arange(len(names))})
-    own = f"(FROM {bars} SEMI JOIN factorlab_wanted USING (ticker))"
+    own = f"(FROM {on_basis(bars, basis)} SEMI JOIN factorlab_wanted USING (ticker))"
     query = f"WITH {_BARS.format(bars=own, through=through)}"
     with sessions_registered(con, through) as every, registered(con, "factorlab_wanted", wanted):
         keyed = f"{query} {_KEYED.format(rows='_bars')}"
@@ -239,22 +223,9 @@ def daily_basis(
         close, open_ = np.full((2, len(dates), len(names)), np.nan)
         # Batch by batch, so that the long rows never exist all at once.
         for batch in con.sql(f"{keyed} SELECT n, i, close, open").to_arrow_reader(_BATCH):
-            n, i, closes, opens = (column.to_numpy() for column in batch.columns)
+            n, i, closes, opens = (
+                column.to_numpy(zero_copy_only=False) for column in batch.columns
+            )
             close[n - start, i] = closes
             open_[n - start, i] = opens
-        if distributions is not None:
-            steps = _STEPS.format(distributions=distributions)
-            keyed = f"{query}, {steps} {_KEYED.format(rows='_steps')}"
-            n, i, step = con.sql(f"{keyed} SELECT n, i, step").fetchnumpy().values()
-            growth = np.ones_like(close)
-            growth[n - start, i] = step
-            np.cumprod(growth, axis=0, out=growth)
-            close *= growth
-            open_ *= growth
     return dates, names, close, open_
-
-
-def _with_growth(rows: str, day: str, distributions: str | None) -> str:
-    if distributions is None:
-        return f"(SELECT *, 1.0::DOUBLE AS growth FROM {rows})"  # noqa: S608 - our own names
-    return _WITH_GROWTH.format(rows=rows, day=day)

@@ -7,7 +7,7 @@ Belongs here: comparing results, and what is told where they differ. Does not: m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from factorlab_assets.core import factors, research
 from factorlab_assets.core.backtest import Backtest
 from factorlab_assets.core.factors.base import lag
-from factorlab_assets.core.histories import Cut, Pulse
+from factorlab_assets.core.histories import PULSE, Cut, Pulse
 from factorlab_assets.core.holding import carried
 from factorlab_assets.core.panel import VALUES, Floats, Panel
 from factorlab_assets.core.shared import SharedPanel
@@ -30,6 +30,8 @@ ROUNDING = 1e-12
 """Allowed where arithmetic is compared, and in universes whose size changes with the history: sums
 of other lengths round otherwise. Nothing else may change in a single bit."""
 LARGEST_T, LEAST_MONTHS = 4.0, 24
+LATE_REPAIRS = 3
+"""So many of the last month-ends with a price that was repaired only afterwards are tried."""
 SET_BEFORE = ("cost", "turnover", "gross_exposure", "net_exposure", "n_holdings")
 """Columns of a backtest row that are settled before its month begins."""
 
@@ -108,7 +110,7 @@ class Trial:
         self.rounding = ROUNDING if resolved.tickers is None else 0.0
         self.findings: list[Finding] = []
         counts = ("scenarios", "truncation", "wild future", "impulse", "impulse_held", "gap")
-        self.figures: dict[str, Any] = dict.fromkeys(counts, 0)
+        self.figures: dict[str, Any] = dict.fromkeys((*counts, "repair"), 0)
         self.figures |= {"largest_change": 0.0, "largest_impulse_error": 0.0, "null_t": None}
         self.base = self.run(true)
 
@@ -140,6 +142,18 @@ class Trial:
             self._earned("impulse", pulse, calm, self.run(altered), float(held[i] * change[i]))
         self._gap(pulse, calm, t, now / last - 1.0)
 
+    def repairs(self, true: Panel) -> None:
+        """What was decided at a month-end rests on the prices known then, not on their repairs.
+
+        Marks are left alone: what a book earned is told by the prices known in the end.
+        """
+        late = research.repaired_later(true.select(self.base.panel.tickers))
+        for t in late[-LATE_REPAIRS:]:
+            price = true.price.copy()
+            price[t, true.seen[t] != price[t]] *= PULSE
+            self.figures["repair"] += 1
+            self._unmoved("repair", true.dates[t], self.run(replace(true, price=price)))
+
     def null(self, noises: Sequence[Panel]) -> None:
         """Nothing is earned on white noise, cash and carry aside.
 
@@ -168,7 +182,7 @@ class Trial:
         self._earned("gap", pulse, calm, result, -float((held * returns)[gone].sum()))
         self._unfilled(pulse.day, pulse.gapped, result)
         row = int(np.sum(result.backtest.dates <= pulse.day))
-        gone &= np.isfinite(calm.panel.price[t])
+        gone &= np.isfinite(calm.panel.seen[t])
         growth = 1.0 + result.backtest.gross_return[row : row + 1]
         if gone.any() and (growth > 0.0).any():
             names = calm.panel.tickers[gone]
@@ -236,7 +250,7 @@ class Trial:
         """No signal where the oldest or newest price of its window is not known, and no name is
         newly held at a month-end where it has no price."""
         panel, dates = market.select(result.panel.tickers), result.panel.dates
-        price = np.where(np.isfinite(panel.price), 0.0, np.nan)
+        price = np.where(np.isfinite(panel.price) | np.isfinite(panel.seen), 0.0, np.nan)
         for i, factor in enumerate(self.resolved.strategy.factors):
             spec, params = factors.REGISTRY[factor.name], factors.check(factor.name, factor.params)
             ends = (lag(price, end(params) + factor.lag) for end in (spec.first, spec.last))

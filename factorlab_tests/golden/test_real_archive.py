@@ -141,7 +141,7 @@ def test_every_month_of_the_whole_archive_is_what_pandas_makes_of_it(
     assert version.n_tickers == len(whole_archive.columns) == 607
     with store.read() as con:
         bars = ingest.version_bars(version.data_version_id)
-        ours = returns.monthly_returns(con, bars, None, MONTH).to_pandas()
+        ours = returns.monthly_returns(con, returns.plain(bars), MONTH).to_pandas()
     price, stale, has_bar = _by_pandas(whole_archive)
     wide = {name: ours.pivot(index="date", columns="ticker", values=name) for name in ours}
     found = wide["price"].set_axis(pd.PeriodIndex(wide["price"].index, freq="M"))

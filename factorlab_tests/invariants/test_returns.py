@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from factorlab_assets.core.calendar import month_end, sessions
 from factorlab_assets.core.returns import daily_basis, monthly_returns
+from factorlab_tests.small_bars import grown
 
 FIRST, LAST = dt.date(2019, 11, 1), dt.date(2020, 5, 29)
 MONTHS = ["2019-11", "2019-12", "2020-01", "2020-02", "2020-03", "2020-04", "2020-05"]
@@ -65,7 +66,7 @@ def rows(
 ) -> dict[tuple[str, dt.date], dict[str, Any]]:
     con.register("t_bars", bars)
     con.register("t_paid", paid)
-    found = monthly_returns(con, "t_bars", "t_paid", month).to_pylist()
+    found = monthly_returns(con, grown(con, "t_bars", "t_paid"), month).to_pylist()
     by_key = {(row["ticker"], row["date"]): row for row in found}
     assert len(by_key) == len(found)
     return by_key
@@ -93,11 +94,12 @@ def test_distributions_to_come_never_change_the_last_bit(con) -> None:
         "FROM range(13) t(i), range(DATE '2019-01-01', DATE '2020-06-01', INTERVAL 4 DAY) r(day)"
     )
     paid = "(SELECT ticker, date AS ex_date, amount FROM many {})"
-    columns = ("ticker", "date", "mark")
-    whole = monthly_returns(con, "many", paid.format(""), "2020-05", columns=columns)
+    columns = ("ticker", "date", "growth")
+    whole = monthly_returns(con, grown(con, "many", paid.format("")), "2020-05", columns=columns)
     for month in MONTHS:
         until = f"WHERE date <= DATE '{month_end(month)}'"
-        now = monthly_returns(con, "many", paid.format(until), month, columns=columns)
+        grown_now = grown(con, "many", paid.format(until))
+        now = monthly_returns(con, grown_now, month, columns=columns)
         known = cut(whole, "date", month_end(month))
         assert sorted(now.to_pylist(), key=str) == sorted(known.to_pylist(), key=str)
 
@@ -121,39 +123,44 @@ def looped(bars: pa.Table, paid: pa.Table) -> dict[tuple[str, dt.date], dict[str
         by_day = {bar["date"]: bar for bar in mine}
         due = [cash for cash in paid.to_pylist() if cash["ticker"] == ticker]
         due = [cash for cash in due if min(by_day) < cash["ex_date"]]
-        growth, last, last_price = 1.0, None, None
+        growth, last, last_price, last_total = 1.0, None, None, None
         row: dict[str, Any] = {}
         for i, day in enumerate(DAYS.tolist()):
             first_of_month = i == 0 or DAYS[i - 1].item().month != day.month
             if first_of_month:
-                row = {"entry_open": None, "entry_close": None}
+                row = {"entry_open": None, "entry_close": None, "entry_growth": None}
                 last = None
             if day in by_day:
                 close = by_day[day]["close"]
                 reached = [cash for cash in due if cash["ex_date"] <= day]
                 due = [cash for cash in due if cash["ex_date"] > day]
                 growth *= 1 + sum(cash["amount"] for cash in reached) / close
-                last = (i, day, close, close * growth)
+                last = (i, day, close, growth)
                 if first_of_month:
-                    row["entry_open"] = by_day[day]["open"] * growth
-                    row["entry_close"] = close * growth
+                    row["entry_open"] = by_day[day]["open"]
+                    row["entry_close"] = close
+                    row["entry_growth"] = growth
             if day == month_end(f"{day:%Y-%m}"):
-                price = None
+                price = total = None
                 if last is not None:
-                    at, traded, close, mark = last
-                    price = mark if i - at <= 5 else None
+                    at, traded, close, factor = last
+                    price = close if i - at <= 5 else None
+                    total = price and price * factor
                     ret = price / last_price - 1 if price and last_price else None
+                    total_ret = total / last_total - 1 if total and last_total else None
                     found[ticker, day] = row | {
                         "ticker": ticker,
                         "date": day,
                         "last_trading_day": traded,
                         "sessions_stale": i - at,
                         "close": close,
-                        "mark": mark,
                         "price": price,
+                        "seen": price,
+                        "growth": factor,
                         "ret": ret,
+                        "total_ret": total_ret,
                     }
-                last_price = price
+                last_price, last_total = price, total
     return found
 
 
@@ -178,12 +185,16 @@ def test_rows_are_what_a_plain_loop_says(con, history) -> None:
 def test_the_daily_basis_ends_each_month_at_its_mark(con, history) -> None:
     bars, paid = random_history(*history)
     monthly = rows(con, bars, paid, MONTHS[-1])
-    dates, tickers, close, opened = daily_basis(con, "t_bars", "t_paid", ["AA", "C", "NONE"], LAST)
+    dates, tickers, close, opened = daily_basis(
+        con, grown(con, "t_bars", "t_paid"), "total_return", ["AA", "C", "NONE"], LAST
+    )
     assert tickers.tolist() == ["AA", "C", "NONE"]
     np.testing.assert_array_equal(np.isnan(close), np.isnan(opened))
     assert np.isnan(close[:, 2]).all()
     months = dates.astype("datetime64[M]")
-    expected = {key: row["mark"] for key, row in monthly.items() if key[0] in ("AA", "C")}
+    expected = {
+        key: row["close"] * row["growth"] for key, row in monthly.items() if key[0] in ("AA", "C")
+    }
     found = {}
     for month in np.unique(months):
         for i, ticker in enumerate(tickers[:2].tolist()):

@@ -9,9 +9,11 @@ import duckdb
 import pytest
 
 from factorlab_assets.core import factors
+from factorlab_assets.core.returns import on_basis, plain
 from factorlab_assets.sources.synthetic import Synthetic
 from factorlab_assets.strategy import Resolved, load_strategies, load_universes, resolve
 from factorlab_tests.conftest import PROJECT_ROOT
+from factorlab_tests.small_bars import grown
 
 MONTH = "2018-12"
 ETFS = load_universes(PROJECT_ROOT / "data" / "universes.yaml")["etf13"].tickers
@@ -19,16 +21,26 @@ ETFS = load_universes(PROJECT_ROOT / "data" / "universes.yaml")["etf13"].tickers
 
 @pytest.fixture(scope="session")
 def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only database: `bars` of 20 tickers since 2000, and what they `paid` each quarter."""
+    """A read-only database of 20 tickers since 2000, in the shape of adjusted prices: `bars`, and
+    `grown` by what each paid a quarter. Some month-end closes were repaired only afterwards."""
     source = Synthetic(universe=ETFS, seed=7, extra_tickers=7)
     path = str(tmp_path_factory.mktemp("market") / "market.duckdb")
     with duckdb.connect(path) as writing:
         writing.register("fetched", source.fetch(None, dt.date(2018, 12, 31)).prices)
-        writing.execute("CREATE TABLE bars AS FROM fetched WHERE date >= '2000-01-01'")
+        writing.execute("CREATE TABLE raw AS FROM fetched WHERE date >= '2000-01-01'")
         writing.execute(
             "CREATE TABLE paid AS SELECT ticker, min(date) AS ex_date, 0.01 * max(close) AS amount "
-            "FROM bars GROUP BY ticker, time_bucket(INTERVAL 3 MONTH, date)"
+            "FROM raw GROUP BY ticker, time_bucket(INTERVAL 3 MONTH, date)"
         )
+        writing.execute(f"CREATE TABLE bars AS FROM {plain('raw')}")
+        grown_bars = grown(writing, "raw", "paid", "temporary")
+        writing.execute(f"CREATE TABLE grown AS FROM {on_basis(grown_bars, 'total_return')}")
+        ends = "SELECT max(date) FROM raw GROUP BY year(date), month(date)"
+        for table in ("bars", "grown"):
+            writing.execute(
+                f"UPDATE {table} SET seen = 1.3 * close WHERE date IN ({ends}) "
+                "AND hash(ticker || date) % 40 = 0"
+            )
     with duckdb.connect(path, read_only=True) as reading:
         yield reading
 

@@ -16,22 +16,22 @@ from factorlab_assets.core.trial import _with_column
 from factorlab_tests.lookahead.conftest import ETFS, MONTH
 
 
-@pytest.fixture(scope="module", params=[None, "paid"], ids=["close", "total_return"])
-def paid(request: pytest.FixtureRequest) -> str | None:
+@pytest.fixture(scope="module", params=["bars", "grown"], ids=["close", "total_return"])
+def table(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def histories(con: duckdb.DuckDBPyConnection, paid: str | None) -> Histories:
-    return build_histories(con, "bars", paid, MONTH, sorted(ETFS))
+def histories(con: duckdb.DuckDBPyConnection, table: str) -> Histories:
+    return build_histories(con, table, MONTH, sorted(ETFS))
 
 
 @pytest.fixture
 def editable(con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Own copies of the ETFs' bars and distributions, to be altered by hand."""
+    """Own copies of the ETFs' prices, to be altered by hand."""
     wanted = ", ".join(f"'{ticker}'" for ticker in ETFS)
     with duckdb.connect() as own:
-        for name in ("bars", "paid"):
+        for name in ("bars", "grown"):
             rows = con.sql(f"FROM {name} WHERE ticker IN ({wanted})").to_arrow_table()
             own.register("rows", rows)
             own.execute(f"CREATE TABLE {name} AS FROM rows")
@@ -39,8 +39,8 @@ def editable(con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnecti
         yield own
 
 
-def panel_of(con: duckdb.DuckDBPyConnection, paid: str | None, month: str = MONTH) -> Panel:
-    return panel_from_table(monthly_returns(con, "bars", paid, month))
+def panel_of(con: duckdb.DuckDBPyConnection, table: str, month: str = MONTH) -> Panel:
+    return panel_from_table(monthly_returns(con, table, month))
 
 
 def assert_identical(one: Panel, two: Panel) -> None:
@@ -65,13 +65,12 @@ def test_each_calendar_month_is_cut_once_and_some_days_in_mid_month(histories: H
 
 
 def test_a_truncated_history_is_that_of_bars_that_end_there(
-    histories: Histories, editable: duckdb.DuckDBPyConnection, paid: str | None
+    histories: Histories, editable: duckdb.DuckDBPyConnection, table: str
 ):
     truncated = [cut for cut in histories.cuts if cut.part == "truncation"]
     for cut in sorted(truncated, key=lambda cut: cut.day, reverse=True):
-        editable.execute(f"DELETE FROM bars WHERE date > '{cut.day}'")
-        editable.execute(f"DELETE FROM paid WHERE ex_date > '{cut.day}'")
-        assert_identical(cut.panel, panel_of(editable, paid, month_of(cut.day.item())))
+        editable.execute(f"DELETE FROM {table} WHERE date > '{cut.day}'")
+        assert_identical(cut.panel, panel_of(editable, table, month_of(cut.day.item())))
 
 
 def test_a_wild_future_has_inverted_wild_deleted_and_new_tickers(histories: Histories):
@@ -91,27 +90,26 @@ def test_a_wild_future_has_inverted_wild_deleted_and_new_tickers(histories: Hist
 
 
 def test_a_pulse_of_one_ticker_is_that_of_its_bars_multiplied(
-    histories: Histories, editable: duckdb.DuckDBPyConnection, paid: str | None
+    histories: Histories, editable: duckdb.DuckDBPyConnection, table: str
 ):
     pulse = histories.pulses[1]
     month, entry = months(pulse.day, 1)
     editable.execute(
-        "UPDATE bars SET open = before.close, close = before.close "
-        "FROM (SELECT ticker, arg_max(close, date) AS close FROM bars "
+        f"UPDATE {table} SET open = before.close, close = before.close, seen = before.close "
+        f"FROM (SELECT ticker, arg_max(close, date) AS close FROM {table} "
         f"WHERE date <= '{pulse.day}' GROUP BY ticker) AS before "
-        f"WHERE bars.ticker = before.ticker AND bars.date = '{entry}'"
+        f"WHERE {table}.ticker = before.ticker AND {table}.date = '{entry}'"
     )
-    editable.execute(f"DELETE FROM paid WHERE ex_date > '{pulse.day}' AND ex_date <= '{entry}'")
-    assert_identical(pulse.calm, panel_of(editable, paid, month))
+    assert_identical(pulse.calm, panel_of(editable, table, month))
     editable.execute(
-        f"UPDATE bars SET open = open * {PULSE}, close = close * {PULSE} "
+        f"UPDATE {table} SET open = open * {PULSE}, close = close * {PULSE}, seen = seen * {PULSE} "
         f"WHERE date > '{entry}' AND ticker = 'GLD'"
     )
-    assert_identical(_with_column(pulse, "GLD"), panel_of(editable, paid, month))
+    assert_identical(_with_column(pulse, "GLD"), panel_of(editable, table, month))
 
 
 def test_a_gap_is_that_of_deleted_bars(
-    histories: Histories, editable: duckdb.DuckDBPyConnection, paid: str | None
+    histories: Histories, editable: duckdb.DuckDBPyConnection, table: str
 ):
     pulse = histories.pulses[0]
     month, _ = months(pulse.day, 1)
@@ -141,9 +139,9 @@ def test_the_noise_has_the_true_days_and_no_drift(histories: Histories):
 
 
 def test_the_next_month_leaves_the_noise_alone(
-    con: duckdb.DuckDBPyConnection, histories: Histories
+    con: duckdb.DuckDBPyConnection, histories: Histories, table: str
 ):
-    sooner = build_histories(con, "bars", None, "2010-05", ["GLD", "SPY"])
+    sooner = build_histories(con, table, "2010-05", ["GLD", "SPY"])
     for noise, known in zip(histories.noises, sooner.noises, strict=True):
         assert_identical(noise.select(["GLD", "SPY"]).until(known.dates[-1]), known)
     one, two = sooner.noises
@@ -152,9 +150,9 @@ def test_the_next_month_leaves_the_noise_alone(
 
 def test_nothing_is_left_behind_on_the_connection(con: duckdb.DuckDBPyConnection):
     before = con.sql("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
-    build_histories(con, "bars", "paid", MONTH, ["SPY", "IEF"])
+    build_histories(con, "bars", MONTH, ["SPY", "IEF"])
     with pytest.raises(duckdb.Error):
-        build_histories(con, "bars", "no_such_table", MONTH, ["SPY", "IEF"])
+        build_histories(con, "no_such_table", MONTH, ["SPY", "IEF"])
     assert con.sql("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall() == before
     assert con.sql("SELECT * FROM duckdb_views() WHERE NOT internal").fetchall() == []
 
@@ -162,7 +160,7 @@ def test_nothing_is_left_behind_on_the_connection(con: duckdb.DuckDBPyConnection
 @pytest.mark.parametrize("first", ["2018-12-03", "2018-11-01", "2018-06-01", "2017-06-01"])
 def test_a_short_history_has_fewer_alterations(con: duckdb.DuckDBPyConnection, first: str):
     bars = f"(FROM bars WHERE date >= '{first}')"
-    short = build_histories(con, bars, None, MONTH, ["SPY", "IEF"])
+    short = build_histories(con, bars, MONTH, ["SPY", "IEF"])
     n_months = len(short.base.dates)
     for pulse in short.pulses:
         assert pulse.day in short.base.dates[:-1]

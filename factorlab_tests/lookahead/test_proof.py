@@ -54,16 +54,16 @@ BOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=[None, "paid"], ids=["close", "total_return"])
+@pytest.fixture(scope="module", params=["bars", "grown"], ids=["close", "total_return"])
 def scenarios(con: duckdb.DuckDBPyConnection, request: pytest.FixtureRequest) -> Scenarios:
     """The thirteen ETFs."""
-    return Scenarios.build(con, "bars", request.param, MONTH, list(SHIPPED.values()))
+    return Scenarios.build(con, request.param, MONTH, list(SHIPPED.values()))
 
 
 @pytest.fixture(scope="module")
 def everything(con: duckdb.DuckDBPyConnection) -> Scenarios:
     """Every ticker of the version: some of them list late, some are delisted."""
-    return Scenarios.build(con, "bars", "paid", MONTH, [momentum(tickers=None)])
+    return Scenarios.build(con, "grown", MONTH, [momentum(tickers=None)])
 
 
 def momentum(
@@ -199,11 +199,16 @@ def next_price_in_december(resolved: Resolved, panel: Panel, signal: Floats) -> 
 
 
 def forward_filled(market: Panel) -> Panel:
-    return replace(market, price=carried(market.price))
+    return replace(market, price=carried(market.price), seen=carried(market.seen))
 
 
 def backward_filled(market: Panel) -> Panel:
-    return replace(market, price=carried(market.price[::-1])[::-1])
+    price, seen = (carried(values[::-1])[::-1] for values in (market.price, market.seen))
+    return replace(market, price=price, seen=seen)
+
+
+def repaired_at_once(market: Panel) -> Panel:
+    return replace(market, seen=market.price)
 
 
 def still_known(resolved: Resolved, market: Panel) -> research.Result:
@@ -245,7 +250,8 @@ def bought_without_a_price(resolved: Resolved, market: Panel) -> research.Result
 
 def survivors(market: Panel) -> Panel:
     alive = np.isfinite(market.price[-1])
-    return replace(market, price=np.where(alive, market.price, np.nan))
+    price, seen = (np.where(alive, each, np.nan) for each in (market.price, market.seen))
+    return replace(market, price=price, seen=seen)
 
 
 def half_of_all_there_will_be(strategy: Strategy, market: Panel) -> Strategy:
@@ -284,6 +290,14 @@ def test_a_planted_leak_is_caught(everything: Scenarios, leak: str):
     for finding in proof.findings:
         assert finding["before"] != finding["after"]
         assert finding["cells"] > 0
+
+
+def test_a_repair_before_it_is_known_is_caught(everything: Scenarios):
+    factor = {"name": "trend", "delay": 0, "transforms": [{"kind": "rank"}]}
+    honest = resolved_of(strategy_of(factors=[factor], portfolio={"select": {"top_k": 3}}), None)
+    assert everything.prove(honest).figures["repair"] == 3
+    assert everything.prove(honest).passed
+    assert parts(everything.prove(honest, run=with_market(repaired_at_once))) == {"repair"}
 
 
 def test_bad_luck_on_one_draw_of_white_noise_is_no_leak(everything: Scenarios):
@@ -327,11 +341,11 @@ def test_a_leak_in_the_daily_sql_is_caught(
     con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, close: str, found: set[str]
 ):
     def leaky(con: Any, bars: str, *rest: Any, **said: Any) -> Any:
-        altered = f"(SELECT ticker, date, open, {close} AS close FROM {bars})"
+        altered = f"(SELECT * REPLACE ({close} AS close) FROM {bars})"
         return monthly_returns(con, altered, *rest, **said)
 
     monkeypatch.setattr(histories, "monthly_returns", leaky)
-    proof = prove(momentum(), con, "bars", None, MONTH)
+    proof = prove(momentum(), con, "bars", MONTH)
     prices = [finding for finding in proof.findings if finding["table"] == "monthly_returns"]
     assert found <= {finding["part"] for finding in prices}
 
@@ -341,7 +355,7 @@ def test_prices_filled_into_a_gap_are_caught(
 ):
     real = histories.panel_from_table
     monkeypatch.setattr(histories, "panel_from_table", lambda rows: forward_filled(real(rows)))
-    assert parts(prove(momentum(), con, "bars", None, MONTH)) == {"gap"}
+    assert parts(prove(momentum(), con, "bars", MONTH)) == {"gap"}
 
 
 @pytest.mark.parametrize(("tickers", "size"), [(None, 20), (tuple(ETFS), 13)])
@@ -351,7 +365,7 @@ def test_a_big_universe_is_proved_on_a_sample(
     monkeypatch.setattr(proof_module, "SAMPLED_FROM", 13)
     monkeypatch.setattr(proof_module, "SAMPLE", 6)
     resolved = momentum(tickers, portfolio={"select": {"top_k": 8}, "min_names": 10})
-    scenarios = Scenarios.build(con, "bars", None, MONTH, [resolved])
+    scenarios = Scenarios.build(con, "bars", MONTH, [resolved])
     proof = scenarios.prove(resolved)
     assert proof.findings == []
     assert proof.figures["of_tickers"] == size
@@ -376,7 +390,7 @@ def test_of_a_big_fixed_book_the_sampled_names_are_held(
     monkeypatch.setattr(proof_module, "SAMPLED_FROM", 10)
     monkeypatch.setattr(proof_module, "SAMPLE", 4)
     fixed = {"weighting": "fixed", "fixed_weights": dict.fromkeys(ETFS, 0.05)}
-    proof = prove(resolved_of(strategy_of(portfolio=fixed), ETFS), con, "bars", None, MONTH)
+    proof = prove(resolved_of(strategy_of(portfolio=fixed), ETFS), con, "bars", MONTH)
     assert proof.findings == []
     assert (proof.figures["tickers"], proof.figures["of_tickers"]) == (4, 13)
     assert proof.figures["impulse_held"] >= 3
@@ -385,11 +399,11 @@ def test_of_a_big_fixed_book_the_sampled_names_are_held(
 def test_a_short_history_is_proved_as_far_as_it_goes(con: duckdb.DuckDBPyConnection):
     bars = "(FROM bars WHERE date >= '2017-12-01')"
     held = resolved_of(strategy_of(), ["SPY", "IEF"])
-    proof = prove(held, con, bars, None, MONTH)
+    proof = prove(held, con, bars, MONTH)
     assert proof.findings == []
     assert (proof.figures["months"], proof.figures["null_t"]) == (12, None)
     assert proof.cannot_see[: len(CANNOT_SEE)] == CANNOT_SEE
     assert "white noise" in proof.cannot_see[-1]
-    nothing = prove(momentum(), con, bars, None, MONTH)
+    nothing = prove(momentum(), con, bars, MONTH)
     assert parts(nothing) == {"truncation"}
     assert nothing.findings[0]["after"] == "none"

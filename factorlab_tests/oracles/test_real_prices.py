@@ -16,7 +16,8 @@ import pytest
 from factorlab_assets.core import research
 from factorlab_assets.core.daily import DailyPrices
 from factorlab_assets.core.panel import Panel, panel_from_table
-from factorlab_assets.core.returns import daily_basis, monthly_returns
+from factorlab_assets.core.returns import daily_basis, monthly_returns, plain
+from factorlab_tests.small_bars import grown
 from factorlab_tests.small_panels import resolved_of, strategy_of
 
 
@@ -41,9 +42,9 @@ def market(closes: pd.DataFrame) -> tuple[Panel, DailyPrices]:
     with duckdb.connect() as con:
         con.register("frame", bars)
         con.execute("CREATE TABLE bars AS SELECT * REPLACE (date::DATE AS date) FROM frame")
-        panel = panel_from_table(monthly_returns(con, "bars", None, "2024-05"))
+        panel = panel_from_table(monthly_returns(con, plain("bars"), "2024-05"))
         last = closes.index[-1].date()
-        return panel, daily_basis(con, "bars", None, list(closes.columns), last)
+        return panel, daily_basis(con, plain("bars"), "close", list(closes.columns), last)
 
 
 def test_spy_held_all_along(closes: pd.DataFrame, market: tuple[Panel, DailyPrices]):
@@ -74,8 +75,9 @@ def test_spy_with_its_dividends_fell_as_far_as_the_design_says(shared_data: Path
             "CREATE TABLE paid AS SELECT 'SPY' AS ticker, date::DATE AS ex_date, amount "
             "FROM frame WHERE amount > 0"
         )
-        panel = panel_from_table(monthly_returns(con, "bars", "paid", "2020-11"))
-        prices = daily_basis(con, "bars", "paid", ["SPY"], dt.date(2020, 11, 30))
+        bars = grown(con, "bars", "paid")
+        panel = panel_from_table(monthly_returns(con, bars, "2020-11"), "total_return")
+        prices = daily_basis(con, bars, "total_return", ["SPY"], dt.date(2020, 11, 30))
     cell = resolved_of(strategy_of(), ["SPY"])
     said = research.run(cell, panel, prices)
     row = research.measure(cell, said.backtest, said.daily, price_basis="total_return")[0]

@@ -9,7 +9,16 @@ from factorlab_assets import schemas
 from factorlab_assets.definitions import defs
 
 GRAPH = {
-    "market": {"strategies", "raw_prices", "price_quality", "monthly_returns"},
+    "market": {
+        "strategies",
+        "raw_prices",
+        "suspect_prices",
+        "distribution_status",
+        "price_basis",
+        "price_quality",
+        "adjusted_prices",
+        "monthly_returns",
+    },
     "research": {
         "factor_signals",
         "scores",
@@ -68,8 +77,11 @@ def test_research_follows_the_design_graph() -> None:
     def upstream(name: str) -> set[str]:
         return {dep.asset_key.to_user_string() for dep in SPECS[name].deps}
 
-    assert upstream("price_quality") == upstream("monthly_returns") == {"raw_prices"}
+    assert upstream("suspect_prices") == upstream("distribution_status") == {"raw_prices"}
+    assert upstream("price_quality") == {"raw_prices", "suspect_prices", "price_basis"}
+    assert upstream("adjusted_prices") == {"raw_prices", "suspect_prices", "distribution_status"}
+    assert upstream("monthly_returns") == {"adjusted_prices"}
     assert upstream("scores") >= {"factor_signals"}
     assert upstream("weights") >= {"scores", "factor_signals"}
-    assert upstream("backtest_returns") >= {"weights", "monthly_returns"}
+    assert upstream("backtest_returns") >= {"weights", "monthly_returns", "adjusted_prices"}
     assert "strategies" not in set().union(*map(upstream, GRAPH["research"]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from factorlab_assets import schemas
+from factorlab_assets.prices import Inputs
 from factorlab_tests.orchestration.conftest import (
     MONTH,
     Project,
@@ -25,9 +26,12 @@ def test_one_run_stores_a_version_and_shows_it(ingested: Project) -> None:
     assert version.n_tickers == 13
     fingerprints = {
         table.name: ingested.store.partitions(table)[0].fingerprint
-        for table in (schemas.PRICE_QUALITY, schemas.MONTHLY_RETURNS)
+        for table in (schemas.PRICE_QUALITY, schemas.ADJUSTED_PRICES, schemas.MONTHLY_RETURNS)
     }
-    assert set(fingerprints.values()) == {version.data_version_id}
+    inputs = Inputs.current(ingested.store, ingested.settings, MONTH)
+    assert inputs is not None
+    assert set(fingerprints.values()) == {inputs.fingerprint}
+    assert inputs.fingerprint.startswith(f"{version.data_version_id}.")
 
 
 def test_metadata_name_version_span_rows_and_that_it_is_invented(project: Project) -> None:
@@ -123,7 +127,7 @@ def test_distributions_make_total_returns(project: Project, tmp_path: Path) -> N
     )
     assert failure(result) == ""
     rows = project.store.load(schemas.MONTHLY_RETURNS, [MONTH]).to_pylist()
-    assert rows[-1]["ret"] == pytest.approx((10.5 + 0.5) / 10 - 1, abs=1e-15)
+    assert rows[-1]["total_ret"] == pytest.approx((10.5 + 0.5) / 10 - 1, abs=1e-15)
     version = project.store.current_version(MONTH)
     assert version is not None
     assert version.price_basis == "total_return"

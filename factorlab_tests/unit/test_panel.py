@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from factorlab_assets.core.panel import Panel, panel_from_table
+from factorlab_assets.core.panel import VALUES, Panel, panel_from_table
 from factorlab_assets.errors import FactorLabError
 
 NAN = float("nan")
@@ -24,7 +24,9 @@ def rows(*cells: tuple[str, dt.date, float | None]) -> pa.Table:
             "date": pa.array(date),
             "ticker": pa.array(ticker),
             "price": values,
-            "mark": marks,
+            "close": marks,
+            "growth": pa.array([2.0] * len(price)),
+            "entry_growth": pa.array([4.0] * len(price)),
             "entry_open": pa.array([None] * len(price), pa.float64()),
             "entry_close": marks,
         }
@@ -62,6 +64,19 @@ def test_each_column_goes_to_its_own_array(panel: Panel) -> None:
     np.testing.assert_array_equal(panel.entry_close, panel.mark)
 
 
+def test_prices_seen_are_the_prices_where_nothing_else_is_said(panel: Panel) -> None:
+    np.testing.assert_array_equal(panel.seen, panel.price)
+    table = rows(("A", JAN, 1.0)).append_column("seen", pa.array([1.5]))
+    np.testing.assert_array_equal(panel_from_table(table).seen, [[1.5]])
+
+
+def test_total_returns_multiply_every_price_by_the_growth_of_its_day() -> None:
+    table = rows(("A", JAN, 1.0)).append_column("seen", pa.array([1.5]))
+    panel = panel_from_table(table, "total_return")
+    found = [getattr(panel, name)[0, 0] for name in VALUES]
+    np.testing.assert_array_equal(found, [2.0, 3.0, 4.0, NAN, 8.0])
+
+
 def test_selecting_sorts_drops_doubles_and_leaves_the_missing_unknown(panel: Panel) -> None:
     chosen = panel.select(["Z", "B", "AA", "B"])
     assert chosen.tickers.tolist() == ["AA", "B", "Z"]
@@ -82,7 +97,7 @@ def test_until_keeps_month_ends_up_to_and_including_the_day(
 ) -> None:
     cut = panel.until(day)
     assert len(cut.dates) == n_dates
-    for name in ("price", "mark", "entry_open", "entry_close"):
+    for name in VALUES:
         np.testing.assert_array_equal(getattr(cut, name), getattr(panel, name)[:n_dates])
 
 

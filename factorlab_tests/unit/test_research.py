@@ -296,7 +296,7 @@ def test_a_market_of_one_month_runs_to_an_empty_end():
     for name in CASES:
         cell, market = (
             resolved(name),
-            Panel(MARKET.dates[:1], MARKET.tickers, *[np.ones((1, 7))] * 4),
+            Panel(MARKET.dates[:1], MARKET.tickers, *[np.ones((1, 7))] * 5),
         )
         said = research.run(cell, market, DAYS)
         assert len(said.backtest.dates) == 0

@@ -11,6 +11,7 @@ import pytest
 from factorlab_assets import restatement
 from factorlab_assets.core import factors
 from factorlab_assets.errors import FactorLabError
+from factorlab_assets.prices import Inputs
 from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_assets.store import Store, Version
 from factorlab_assets.strategy import Resolved, load_strategies, load_universes, resolve
@@ -57,8 +58,8 @@ def test_restatement_is_told_from_the_new_month(store: Store, strategies: list[R
         (later.data_version_id, "2024-06"): 0.06,
     }
 
-    def compute(version: Version, resolved: Resolved, month: str) -> Mapping[str, float]:
-        return {"cagr": cagr[version.data_version_id, month]}
+    def compute(inputs: Inputs, resolved: Resolved, month: str) -> Mapping[str, float]:
+        return {"cagr": cagr[inputs.version.data_version_id, month]}
 
     found = restatement.effects(store, earlier, later, compute)
     assert [effect.strategy for effect in found] == ["low_vol", "trend_12m"]
@@ -85,7 +86,7 @@ def test_what_cannot_be_computed_says_why_and_stops_nothing(
     earlier = ingest(store, bars("A"))
     rest(store, earlier, *strategies)
 
-    def compute(version: Version, resolved: Resolved, month: str) -> Mapping[str, float]:
+    def compute(inputs: Inputs, resolved: Resolved, month: str) -> Mapping[str, float]:
         if resolved.name == "low_vol":
             raise FactorLabError("no prices at all")
         return {"cagr": 0.05}

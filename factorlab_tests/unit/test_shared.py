@@ -15,7 +15,7 @@ from factorlab_assets.core.shared import SharedPanel
 def panel(value: float = 1.0) -> SharedPanel:
     dates = np.array(["2024-04-30", "2024-05-31"], dtype="datetime64[D]")
     prices = np.full((2, 2), value)
-    return SharedPanel.of(Panel(dates, np.array(["A", "B"]), prices, prices, prices, prices))
+    return SharedPanel.of(Panel(dates, np.array(["A", "B"]), *[prices] * 5))
 
 
 def test_a_thing_is_made_once_per_key() -> None:

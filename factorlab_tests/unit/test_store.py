@@ -23,12 +23,12 @@ from factorlab_assets.errors import FactorLabError, RefusedError, StoreBusyError
 from factorlab_assets.schemas import (
     DATA_VERSIONS,
     EXPERIMENTS,
-    FACTOR_SIGNALS,
     RAW_PRICES,
     SCORES,
+    SUSPECT_PRICES,
     WEIGHTS,
 )
-from factorlab_assets.store import Store, Verdict
+from factorlab_assets.store import FORMAT, Store, Verdict
 from factorlab_assets.store_partitions import arrow_schema
 from factorlab_tests.store_samples import cell_key, changed, scores
 
@@ -111,9 +111,9 @@ def test_an_empty_partition_is_refused_unless_its_table_allows_it(store: Store) 
     written = store.write_partitions(SCORES, scores("b"), {A: "two", B: "two"})
     assert written[A].verdicts[0].detail["faults"][0]["rule"] == "has rows"
     assert store.load(SCORES, [A], fingerprints={A: "one"}) == scores("a")
-    none = arrow_schema(FACTOR_SIGNALS).empty_table()
-    assert store.write_partitions(FACTOR_SIGNALS, none, {A: "one"})[A].is_stored
-    assert store.load(FACTOR_SIGNALS, [A]).num_rows == 0
+    none = arrow_schema(SUSPECT_PRICES).empty_table()
+    assert store.write_partitions(SUSPECT_PRICES, none, {"2024-05": "one"})["2024-05"].is_stored
+    assert store.load(SUSPECT_PRICES, ["2024-05"]).num_rows == 0
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_what_a_block_did_not_commit_is_undone(store: Store) -> None:
         con.begin()
         con.execute("INSERT INTO meta VALUES (0)")
     with store.read() as con:
-        assert con.execute("SELECT * FROM meta").fetchall() == [(1,)]
+        assert con.execute("SELECT * FROM meta").fetchall() == [(FORMAT,)]
 
 
 def test_a_reader_cannot_write(store: Store) -> None:
@@ -301,12 +301,19 @@ def test_a_result_that_was_kept_open_stops_a_writer_with_an_error(store: Store) 
     store.write_partitions(SCORES, scores("a"), {A: "two"})
 
 
-def test_a_newer_format_is_told(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (99, rf"format is newer.*99.*format {FORMAT}.*update FactorLab"),
+        (1, rf"format is older.*format 1.*format {FORMAT}.*ingest into a new database"),
+    ],
+)
+def test_another_format_is_told(store: Store, found: int, told: str) -> None:
     store.write_partitions(SCORES, scores("a"), {A: "one"})
     with store.write() as con:
-        con.execute("UPDATE meta SET format = 99")
+        con.execute("UPDATE meta SET format = ?", [found])
     for use in (store.versions, lambda: store.write_partitions(SCORES, scores("a"), {A: "two"})):
-        with pytest.raises(FactorLabError, match=r"newer format.*99.*format 1.*update FactorLab"):
+        with pytest.raises(FactorLabError, match=told):
             use()
 
 

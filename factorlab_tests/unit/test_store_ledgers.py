@@ -203,11 +203,21 @@ def test_bars_without_their_verdicts_are_not_loaded(store: Store) -> None:
 
 
 def test_a_month_partition_replaces_the_month(store: Store) -> None:
-    row = dict.fromkeys(MONTHLY_RETURNS.columns) | {"month": MONTH, "ticker": "A", "mark": 1.0}
-    row |= {"data_version_id": "2024-05-0123456789ab", "sessions_stale": 0, "close": 1.0}
+    row = dict.fromkeys(MONTHLY_RETURNS.columns) | {
+        "month": MONTH,
+        "ticker": "A",
+        "close": 1.0,
+        "growth": 1.0,
+    }
+    row |= {
+        "data_version_id": "2024-05-0123456789ab",
+        "sessions_stale": 0,
+        "close": 1.0,
+        "growth": 1.0,
+    }
     row |= {"date": dt.date(2024, 5, 31), "last_trading_day": dt.date(2024, 5, 31)}
     for mark in (1.0, 2.0):
-        rows = pa.Table.from_pylist([row | {"mark": mark}], schema=arrow_schema(MONTHLY_RETURNS))
+        rows = pa.Table.from_pylist([row | {"close": mark}], schema=arrow_schema(MONTHLY_RETURNS))
         store.write_partitions(MONTHLY_RETURNS, rows, {MONTH: f"v{mark}"})
     assert store.load(MONTHLY_RETURNS, [MONTH], fingerprints={MONTH: "v2.0"}) == rows
 
