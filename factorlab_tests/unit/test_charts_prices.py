@@ -120,6 +120,7 @@ def test_the_legend_names_what_is_drawn_and_nothing_else() -> None:
 
 def test_many_tickers_are_counted_by_basis() -> None:
     rows = [(f"T{i}", FIRST, LAST, "mixed" if i < 20 else "adjusted", i < 30) for i in range(50)]
+    rows += [(f"U{i}", FIRST, MIDDLE, "mixed", True) for i in range(7)]  # delisted since
     said = texts(basis_band(band(*rows), title="t"))
     assert "30 of 50 known" in said
     assert not [text for text in said if text.startswith("T1")]
@@ -167,7 +168,9 @@ def test_of_very_many_suspects_the_worst_are_drawn() -> None:
         bars(), TWO.slice(0, 2), pa.concat_tables([rows, worst]), title="t", basis="close"
     )
     assert drawn.count("l6 6m0 -6l-6 6") == charts_prices.MOST_MARKS + 2  # two in the legend
-    assert charts_prices.SEVERITY_HUES["error"] in drawn
+    hue = charts_prices.SEVERITY_HUES["error"]
+    crosses = re.findall(f'l6 6m0 -6l-6 6" stroke="{hue}"', drawn)
+    assert len(crosses) == 2, "the error, and the legend"
     assert any("1,001 suspect bars, 120 drawn" in text for text in texts(drawn))
 
 

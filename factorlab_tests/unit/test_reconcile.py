@@ -22,16 +22,17 @@ from factorlab_assets.strategy import load_universes
 
 DAYS = sessions(dt.date(2020, 1, 2), dt.date(2020, 12, 31)).tolist()
 TICKERS = ("A", "B", "C", "D", "E", "F")
-CLASSES = dict.fromkeys(TICKERS, "Equity")
+OTHERS = ("X", "Y", "Z")
+CLASSES = dict.fromkeys(TICKERS, "Equity") | dict.fromkeys(OTHERS, "Rates")
 Closes = dict[tuple[str, dt.date], float]
 
 
 def truth() -> Closes:
-    """Six tickers that move with one market (1 % a day) and a little on their own (0.1 %)."""
+    """Nine tickers that move with one market (1 % a day) and a little on their own (0.1 %)."""
     rng = np.random.default_rng(5)
     market = rng.normal(0, 0.01, len(DAYS))
     closes = {}
-    for ticker in TICKERS:
+    for ticker in TICKERS + OTHERS:
         path = 50 * np.exp(np.cumsum(market + rng.normal(0, 0.001, len(DAYS))))
         closes |= {(ticker, day): float(c) for day, c in zip(DAYS, path, strict=True)}
     return closes
@@ -112,15 +113,28 @@ def test_a_wrong_close_is_one_row_and_the_one_off_its_class_is_odd(
     assert row["difference"] == pytest.approx(row["ret"] - row["second_ret"], abs=1e-15)
 
 
+def test_a_week_of_wrong_closes_is_one_row(told: Callable[..., list[dict[str, Any]]]) -> None:
+    (row,) = told(here=scaled("B", 1.02, *range(100, 105)))
+    assert (row["date"], row["kind"], row["odd"]) == (DAYS[100], "price", "here")
+
+
+def test_a_smaller_step_back_undoes_nothing(told: Callable[..., list[dict[str, Any]]]) -> None:
+    def change(closes: Closes) -> None:
+        scaled("B", 0.98, *range(100))(closes)
+        scaled("B", 1.01, *range(103))(closes)
+
+    assert [row["date"] for row in told(here=change)] == [DAYS[100], DAYS[103]]
+
+
 def test_where_most_of_a_class_differs_nobody_is_left_to_tell_by(
     told: Callable[..., list[dict[str, Any]]],
 ) -> None:
     def change(closes: Closes) -> None:
-        for ticker in TICKERS[:5]:
+        for ticker in TICKERS:
             scaled(ticker, 1.02, 100)(closes)
 
     rows = told(here=change)
-    assert [row["odd"] for row in rows] == ["unclear"] * 5
+    assert [row["odd"] for row in rows] == ["unclear"] * 6
     assert "no peers" in rows[0]["evidence"]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from factorlab_assets import restatement
 from factorlab_assets.core import factors
 from factorlab_assets.errors import FactorLabError
+from factorlab_assets.price_rules import PriceRules
 from factorlab_assets.prices import Inputs
 from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_assets.store import Store, Version
@@ -101,3 +104,28 @@ def test_versions_the_wrong_way_round_are_refused(store: Store) -> None:
     later = dataclasses.replace(version, month="2024-06")
     with pytest.raises(FactorLabError, match="other way round"):
         restatement.effects(store, later, version)
+
+
+def test_a_version_is_recomputed_as_if_it_ended_with_the_asked_month(
+    store: Store, strategies: list[Resolved], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = dataclasses.replace(ingest(store, bars("A")), month="2024-06")
+    asked = []
+
+    def recompute(store: Store, cut: Inputs, resolved: Resolved) -> Mapping[str, pa.Table]:
+        asked.append((cut.version.data_version_id, cut.version.month, cut.version.last_date))
+        figures = dict.fromkeys(restatement.METRICS, 0.5)
+        rows = [{"segment": "in_sample"}, {"segment": "full"} | figures]
+        return {"metrics": pa.Table.from_pylist(rows, schema=pa.schema(
+            [("segment", pa.string()), *((name, pa.float64()) for name in figures)]
+        ))}  # fmt: skip
+
+    monkeypatch.setattr(restatement.verify, "recompute", recompute)
+    compute, inputs = restatement.recomputed(store), Inputs(version, None, PriceRules())
+    assert compute(inputs, strategies[0], "2024-03")["cagr"] == 0.5
+    compute(inputs, strategies[0], "2024-06")
+    id_ = version.data_version_id
+    assert asked == [
+        (id_, "2024-03", dt.date(2024, 3, 28)),  # its last session, before Good Friday
+        (id_, "2024-06", version.last_date),
+    ]

@@ -128,6 +128,7 @@ def test_a_repair_within_an_adjusted_history_is_a_row_of_its_own(
         ("A", DAYS[0], DAYS[COMMON - 1], "distribution", COMMON - 1),
         ("A", DAYS[40], DAYS[40], "repair", 1),
     ]
+    assert rows[0]["size_ret"] < 1e-5 < 0.06 < rows[1]["size_ret"]
 
 
 def test_the_last_bar_that_was_not_final_is_a_repair_or_an_error_but_no_distribution(
@@ -140,7 +141,8 @@ def test_the_last_bar_that_was_not_final_is_a_repair_or_an_error_but_no_distribu
 def test_closes_that_differ_without_a_pattern_are_no_adjustment(
     told: Callable[..., list[dict[str, Any]]],
 ) -> None:
-    (row,) = told([scale("A", 1.03**i, i) for i in range(1, 50)])
+    pattern = (1.01, 1.04, 1.08, 1.03, 1.06)
+    (row,) = told([scale("A", pattern[i % 5], i) for i in range(1, 50)])
     assert said([row]) == [("A", DAYS[1], DAYS[49], "error", 49)]
 
 
