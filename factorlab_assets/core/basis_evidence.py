@@ -150,7 +150,8 @@ def judge(series: Series, at: Ints, amount: Floats) -> list[Finding]:
             factor = float(np.exp(step.after))
         elif plain <= window[1]:
             factor = 1.0
-        due = float(np.log1p(amount[k] * (factor or 1.0) / series.close[window[1] - 1]))
+        close = _close_before(series, window[1], step)
+        due = float(np.log1p(amount[k] * (factor or 1.0) / close))
         one = _by_ratio(series, window, step, factor, due) or _by_print(series, window[1], plain)
         found.append(one)
         if one.status == "unknown":
@@ -238,9 +239,19 @@ def _median(values: Floats) -> float:
 
 
 def _is_plain(series: Series, bar: int) -> bool:
-    around = slice(max(0, bar - WINDOW), bar + WINDOW)
-    known = series.other_plain[around][np.isfinite(series.ratio[around])]
-    return bool(known.sum() >= SHARE_PLAIN * max(len(known), 1))
+    """Whether the second file carries nothing, told by its bars before."""
+    before = slice(max(0, bar - 2 * WINDOW), bar)
+    known = series.other_plain[before][np.isfinite(series.ratio[before])]
+    return bool(len(known) and known.sum() >= SHARE_PLAIN * len(known))
+
+
+def _close_before(series: Series, bar: int, step: _Step | None) -> float:
+    """The close before a bar, of the last one in the unit of those around."""
+    last = bar - 1
+    if step is not None:
+        near = np.abs(series.ratio[max(0, bar - WINDOW) : bar] - step.before) <= UNIT
+        last -= int(np.argmax(near[::-1]))
+    return float(series.close[last])
 
 
 def _early(

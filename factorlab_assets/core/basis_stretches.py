@@ -118,7 +118,7 @@ def _stepless(start: dt.date, end: dt.date, steps: Sequence[dt.date]) -> Stretch
 def _unlisted(printed: Printed, start: dt.date, why: str) -> Iterator[Stretch]:
     """By how the rows are printed alone: where the factor is 1, nothing later is in the closes."""
     marks = [day for day in (printed.last_fractional, printed.last_off) if day is not None]
-    factored = max(marks) if marks else None
+    factored = min(max(marks), printed.last_bar) if marks else None
     if factored is not None and factored >= start:
         what = (
             f"{printed.n_fractional} of {printed.n} bars have a fractional volume"
