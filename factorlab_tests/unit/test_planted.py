@@ -79,8 +79,10 @@ def test_without_errors_the_file_is_as_the_vendor_wrote_it(bars: pa.Table, clean
         filed = file_of(ticker, 1).bars
         ours = by_bar(clean.prices).loc[ticker.ticker]
         assert (ours.index == ticker.days).all()
-        for name in (*PRICES, "volume"):
+        for name in ("close", "volume"):
             assert (ours[name].to_numpy() == getattr(filed, name)).all()
+        # Opens differ where news came at night.
+        assert 0.9 < (ours["open"].to_numpy() == filed.open).mean() < 1
     assert set(clean.truth["kind"].to_pylist()) == {"missing"}, "the source's own gaps"
 
 
@@ -180,6 +182,20 @@ def test_a_split_error_is_told_with_the_distributions(bars: pa.Table) -> None:
     for key, size in wrong.items():
         expected = {"twice": size, "missing": 1 / size}[told.loc[key, "truth"]]
         assert told.loc[key, "split"] == pytest.approx(expected)
+
+
+def test_two_large_moves_in_five_happen_mostly_overnight(clean: Planted) -> None:
+    file = by_bar(clean.prices)
+    before = file["close"].groupby(level=0).shift(1)
+    move, gap = np.log(file["close"] / before), np.log(file["open"] / before)
+    sigma = (
+        move.abs().groupby(level=0).transform(lambda x: 1.4826 * x.rolling(63).median().shift(1))
+    )
+    is_large = move.abs() > 4 * sigma
+    assert is_large.sum() > 300
+    assert 0.3 < (gap / move > 0.5)[is_large].mean() < 0.5
+    assert (file["high"] >= file["open"]).all()
+    assert (file["low"] <= file["open"]).all()
 
 
 @pytest.fixture(scope="module")
