@@ -122,7 +122,7 @@ _bars AS NOT MATERIALIZED (
 # none (a hole, a sparse ticker) are all bars of the ticker looked at.
 _PLACED = """
 _paid AS MATERIALIZED (
-    SELECT *, row_number() OVER () AS id, greatest(ex_date, applied_on) AS applied_by,
+    SELECT *, row_number() OVER () AS id,
         amount * coalesce(factor, 1) AS cash, carried * coalesce(factor, 1) AS carried_cash
     FROM factorlab_status WHERE status <> 'unknown'
 ),
@@ -133,9 +133,9 @@ _beside AS (
 ),
 _bracket AS MATERIALIZED (
     SELECT id, min(date) FILTER (date >= ex_date) AS bar,
-        max(date) FILTER (date < applied_by) AS before
+        max(date) FILTER (date < ex_date) AS eve
     FROM _paid JOIN _beside USING (id) GROUP BY id
-    HAVING bar IS NOT NULL AND before IS NOT NULL
+    HAVING bar IS NOT NULL AND eve IS NOT NULL
 ),
 _unplaced AS MATERIALIZED (
     FROM _paid ANTI JOIN _bracket USING (id)
@@ -146,27 +146,38 @@ _span AS (
 ),
 _sparse AS (
     SELECT id, min(date) FILTER (date >= ex_date) AS bar,
-        max(date) FILTER (date < applied_by) AS before
-    FROM (FROM _unplaced JOIN _span USING (ticker) WHERE ex_date > first_bar AND ex_date <= last_bar)
-    JOIN _bars USING (ticker) GROUP BY id
-    HAVING bar IS NOT NULL AND before IS NOT NULL
+        max(date) FILTER (date < ex_date) AS eve
+    FROM _unplaced JOIN _span USING (ticker) JOIN _bars USING (ticker)
+    WHERE ex_date > first_bar AND ex_date <= last_bar
+    GROUP BY id
+    HAVING bar IS NOT NULL AND eve IS NOT NULL
 ),
 _placed AS MATERIALIZED (
-    SELECT ticker, bar, before, status, applied_on, early_step, early_until,
+    SELECT ticker, bar, eve, applied_on, early_step,
+        eve >= applied_on AND eve < early_until AS is_early,
         sum(cash ORDER BY ex_date) AS cash, sum(carried_cash ORDER BY ex_date) AS carried_cash
     FROM _paid JOIN (FROM _bracket UNION ALL FROM _sparse) USING (id)
     GROUP BY ALL
 )"""
 
-# A step rests on one close: its own day's (counted) or the one before (taken out), or on the other
-# of the two where that one is dropped. made_on is when it is made, with the close as known then; a
-# repair known later is a second step on that day.
+# A step rests on one close: the ex-date's where D is counted; where it is taken out the one before,
+# less what that one holds too early; the other of the two where that one is dropped. Carried late,
+# the ex-date still has the scale of the day before, and so has its cash. made_on is when the step is
+# made, with the close as known then; a repair known later is a second step on that day.
 _STEPS = """
+_early AS (
+    SELECT DISTINCT ticker, applied_on, early_until, early_step FROM factorlab_status
+    WHERE status = 'early'
+),
 _resting AS (
-    SELECT ticker, bar AS made_on, bar AS rests_on, before AS other, cash, 1 AS sign FROM _placed
+    SELECT ticker, bar AS made_on, bar AS rests_on, eve AS other, cash, 1 AS sign FROM _placed
     UNION ALL
-    SELECT ticker, greatest(bar, applied_on), before, bar, carried_cash, -1 FROM _placed
-    WHERE carried_cash > 0
+    SELECT ticker, bar, eve, bar,
+        carried_cash * CASE WHEN is_early THEN 1 + early_step ELSE 1 END, -1
+    FROM _placed WHERE carried_cash > 0 AND NOT coalesce(applied_on > bar, false)
+    UNION ALL
+    SELECT ticker, applied_on, eve, bar, -carried_cash, 1
+    FROM _placed WHERE carried_cash > 0 AND applied_on > bar
 ),
 _priced AS MATERIALIZED (
     SELECT s.*, b.close AS raw, coalesce(r.new_close, o.close) AS mended, r.known_at
@@ -183,9 +194,9 @@ _steps AS (
     SELECT ticker, known_at, sign * (ln(1 + cash / mended) - ln(1 + cash / raw)) FROM _priced
     WHERE known_at > made_on
     UNION ALL
-    SELECT ticker, applied_on, -ln(1 + early_step) FROM _placed WHERE status = 'early'
+    SELECT ticker, applied_on, -ln(1 + early_step) FROM _early
     UNION ALL
-    SELECT ticker, early_until, ln(1 + early_step) FROM _placed WHERE status = 'early'
+    SELECT ticker, early_until, ln(1 + early_step) FROM _early
 )"""
 
 # product() over a window multiplies in an order that depends on the rows to come, which shows in

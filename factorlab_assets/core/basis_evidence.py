@@ -191,7 +191,9 @@ def _by_ratio(
         said += f"; the {bars} from {series.date[first]} {high:+.5f}, volumes too"
         return Finding("early", said, factor, first, share, float(np.expm1(high)), until)
     late = _late(series, window, step, due)
-    said += f", {late} bars late" if late else ""
+    if late:
+        said += f", {late} bars late"
+        factor = None if factor is None else factor * float(np.exp(-due * share))
     return Finding("carried", said, factor, bar + late, share)
 
 
