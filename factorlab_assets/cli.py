@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from factorlab_assets import cli_prices, cli_revisions
+from factorlab_assets import cli_prices, cli_revisions, prices, schemas
 from factorlab_assets.cli_options import Demo, Month, settings_of, store_of
 from factorlab_assets.cli_tables import (
     out,
@@ -45,7 +45,7 @@ SOURCES = "synthetic, stooq-files, stooq-http or alphavantage"
 PAID = "CSV file or folder: ticker, ex_date, amount, maybe split"
 
 DEMO_MONTH = "2024-05"
-MARKET_STEPS, RESEARCH_STEPS = 4, 6
+MARKET_STEPS, PRICE_STEPS, RESEARCH_STEPS = 10, 8, 6
 
 
 def main() -> None:
@@ -156,6 +156,12 @@ def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
             do=f"factorlab ingest --month {month} …",
         )
     chosen = sorted(set(names)) or list(good)
+    inputs = prices.Inputs.current(store_of(settings), settings, month)
+    if inputs and store_of(settings).refusals(
+        schemas.MONTHLY_RETURNS, [month], {month: inputs.fingerprint}
+    ):
+        with _progress(f"prices {month}", PRICE_STEPS):
+            launch.run_prices(_definitions(settings), month)
     try:
         with _progress(f"research {month}", RESEARCH_STEPS):
             launch.run_research(_definitions(settings), month, chosen)

@@ -113,27 +113,12 @@ def _affected(found: list[Effect], earlier: Version, later: Version) -> None:
 
 
 def _before(store: Store, later: Version) -> Version:
-    """The version that a month pointed at before, else that of the month before it.
-
-    Raises
-    ------
-    FactorLabError : there is none.
-    """
-    from factorlab_assets import schemas
-
-    kept = {p.partition for p in store.partitions(schemas.RAW_PRICES)}
-    older = [
-        version
-        for version in store.versions()
-        if version.role == later.role
-        and version.data_version_id in kept - {later.data_version_id}
-        and (version.month, version.seq) < (later.month, later.seq)
-    ]
-    if not older:
+    earlier = store.earlier_version(later)
+    if earlier is None:
         raise FactorLabError(
             "nothing to compare with",
             where=store.path,
             got=f"{later.data_version_id} is the first data version",
             do="ingest a second month, or that month again, or name a version with --against",
         )
-    return max(older, key=lambda version: (version.month, version.seq))
+    return earlier

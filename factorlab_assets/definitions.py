@@ -21,6 +21,7 @@ from factorlab_assets.assets import (  # noqa: E402  # after the filters above
     io,
     jobs,
     market,
+    prices,
     research,
 )
 from factorlab_assets.settings import Settings  # noqa: E402  # as above
@@ -33,7 +34,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         database=str(settings.database_path), lock_timeout_s=settings.lock_timeout_s
     )
     return dg.Definitions(
-        assets=[*market.ASSETS, *research.ASSETS],
+        assets=[*market.ASSETS, *prices.ASSETS, *research.ASSETS],
         jobs=[jobs.market, jobs.prices, jobs.research],
         schedules=automation.schedules,
         sensors=automation.sensors,

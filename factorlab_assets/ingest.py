@@ -223,6 +223,12 @@ def _coverage(fetched: Fetched) -> Verdict:
     return Verdict("", "coverage", bool(fetched.coverage) and share >= MIN_COVERED, detail)
 
 
+def asset_classes(settings: Settings) -> dict[str, str]:
+    """Ticker -> asset class, of every universe in the settings' file."""
+    universes = strategy.load_universes(settings.universes_path)
+    return {t: cls for each in universes.values() for t, cls in each.tickers.items()}
+
+
 def version_bars(data_version_id: str) -> str:
     """SQL relation expression: the bars of one data version."""
     return version_rows("raw_prices", data_version_id)

@@ -24,6 +24,7 @@ from factorlab_assets.core.panel import Basis
 from factorlab_assets.price_rules import PriceRules, load_rules
 from factorlab_assets.settings import Settings
 from factorlab_assets.store import Store, Version
+from factorlab_assets.store_partitions import arrow_schema
 from factorlab_assets.strategy import Resolved
 
 _INVENTED = """
@@ -110,7 +111,8 @@ class Inputs:
     def distribution_status(self, con: duckdb.DuckDBPyConnection) -> pa.Table:
         """Rows of `distribution_status`; none without distributions."""
         if self.distributions is None:
-            return _empty(schemas.DISTRIBUTION_STATUS)
+            keys = ("month", "data_version_id")
+            return arrow_schema(schemas.DISTRIBUTION_STATUS, without=keys).empty_table()
         month = self.version.month
         return basis.distribution_status(
             con, self.bars, self.distributions, self.second_bars, month
@@ -231,9 +233,3 @@ def _unlike(tickers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every ticker, unless all of them carry no dividends, or all of them all."""
     kinds = {row["basis"] for row in tickers}
     return [] if kinds in ({"price_only"}, {"adjusted"}, set()) else tickers
-
-
-def _empty(table: schemas.Table) -> pa.Table:
-    from factorlab_assets.store_partitions import arrow_schema
-
-    return arrow_schema(table, without=("month", "data_version_id")).empty_table()

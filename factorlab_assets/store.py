@@ -16,7 +16,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from factorlab_assets import engine, schemas, store_experiments, store_partitions, store_versions
+from factorlab_assets import (
+    engine,
+    schemas,
+    store_experiments,
+    store_format,
+    store_partitions,
+    store_versions,
+)
 from factorlab_assets.errors import FactorLabError, RefusedError
 from factorlab_assets.lock import database_lock
 from factorlab_assets.schemas import Table
@@ -26,10 +33,6 @@ from factorlab_assets.store_partitions import PartitionRecord, Verdict, Written
 from factorlab_assets.store_versions import Version
 
 __all__ = ["Experiment", "PartitionRecord", "Store", "Verdict", "Version", "Written"]
-
-FORMAT = 2
-"""Of the database's tables. A database of a higher one was made by a newer FactorLab."""
-
 
 class _OpenHere(threading.local):
     """Per thread: the connection that is open on a database."""
@@ -72,7 +75,7 @@ class Store:
                 yield con
         else:
             with engine.attached(None, read_only=False) as con:
-                _create_tables(con)
+                store_format.create(con)
                 yield con
 
     @contextmanager
@@ -100,14 +103,14 @@ class Store:
             if not self.path.exists():
                 new = self._beside(".new")
                 with engine.attached(new, read_only=False) as con:
-                    _create_tables(con)
+                    store_format.create(con)
                 new.replace(self.path)
             yield
 
     @contextmanager
     def _opened(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         with engine.attached(self.path, read_only=read_only) as con:
-            self._check_format(con)
+            store_format.check(con, self.path)
             _open_here.connections[self.path] = con
             try:
                 yield con
@@ -120,31 +123,6 @@ class Store:
         for leftover in (path, path.with_name(path.name + ".wal")):
             leftover.unlink(missing_ok=True)
         return path
-
-    def _check_format(self, con: duckdb.DuckDBPyConnection) -> None:
-        try:
-            found = con.execute("SELECT max(format) FROM meta").fetchall()[0][0]
-        except duckdb.ProgrammingError:
-            found = None
-        if found is None:
-            raise FactorLabError(
-                "that DuckDB database is not FactorLab's",
-                where=self.path,
-                got="no format in a table meta",
-                do="set FACTORLAB_DATABASE to another file",
-            )
-        if found != FORMAT:
-            newer = found > FORMAT
-            raise FactorLabError(
-                f"the database's format is {'newer' if newer else 'older'} than this FactorLab's",
-                where=self.path,
-                got=f"format {found}",
-                expected=f"format {FORMAT}",
-                do="update FactorLab, or use another database"
-                if newer
-                else "ingest into a new database (FACTORLAB_DATABASE), or check out the FactorLab "
-                "that wrote this one; it is left as it is",
-            )
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -325,6 +303,14 @@ class Store:
         is_same = primary and second and primary.data_version_id == second.data_version_id
         return None if is_same else second
 
+    def earlier_version(self, later: Version) -> Version | None:
+        """The version that a month pointed at before, else that of the last month before it.
+
+        Of the same role, and stored still; None where there is none.
+        """
+        kept = {record.partition for record in self.partitions(schemas.RAW_PRICES)}
+        return store_versions.before(self.versions(), later, kept)
+
     def version(self, data_version_id: str) -> Version:
         """The ledger's last row of a data version.
 
@@ -392,13 +378,3 @@ class Store:
                 con.execute("DETACH compacted")
             new.replace(self.path)
             return before - self.path.stat().st_size
-
-
-def _create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    con.begin()
-    con.execute("CREATE TABLE meta (format BIGINT)")
-    con.execute("INSERT INTO meta VALUES (?)", [FORMAT])
-    for table in schemas.TABLES.values():
-        columns = ", ".join(f"{name} {kind}" for name, kind in table.columns.items())
-        con.execute(f"CREATE TABLE {table.name} ({columns})")
-    con.commit()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -243,6 +243,19 @@ def current_of(ledger: Sequence[Version], month: str, role: str) -> Version | No
     return found[-1] if found else None
 
 
+def before(ledger: Sequence[Version], later: Version, kept: Collection[str]) -> Version | None:
+    """The last version of the same role before `later`, by month, of those kept."""
+    older = [
+        version
+        for version in ledger
+        if version.role == later.role
+        and version.data_version_id != later.data_version_id
+        and version.data_version_id in kept
+        and (version.month, version.seq) < (later.month, later.seq)
+    ]
+    return max(older, key=lambda version: (version.month, version.seq), default=None)
+
+
 def another_source(current: Version, source: str) -> RefusedError:
     """The refusal to let `source` take over from the current version of a month and role."""
     return RefusedError(
@@ -262,6 +275,8 @@ def unused(con: duckdb.DuckDBPyConnection) -> list[str]:
         AND partition NOT IN (
             SELECT arg_max(data_version_id, seq) FROM data_versions GROUP BY month, role)
         AND partition NOT IN (SELECT data_version_id FROM experiments)
+        AND partition NOT IN (
+            SELECT prices ->> '$.second' FROM experiments WHERE prices ->> '$.second' IS NOT NULL)
         ORDER BY partition"""
     ).fetchall()
     return [partition for (partition,) in rows]

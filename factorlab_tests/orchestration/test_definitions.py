@@ -18,6 +18,8 @@ GRAPH = {
         "price_quality",
         "adjusted_prices",
         "monthly_returns",
+        "reconciliation",
+        "revisions",
     },
     "research": {
         "factor_signals",

@@ -28,7 +28,8 @@ from factorlab_assets.schemas import (
     SUSPECT_PRICES,
     WEIGHTS,
 )
-from factorlab_assets.store import FORMAT, Store, Verdict
+from factorlab_assets.store import Store, Verdict
+from factorlab_assets.store_format import FORMAT
 from factorlab_assets.store_partitions import arrow_schema
 from factorlab_tests.store_samples import cell_key, changed, scores
 
