@@ -66,7 +66,7 @@ def find_suspects(
     if not grid.tickers:
         return _COLUMNS.empty_table()
     market, closed = missing_market(grid)
-    found = [market, missing(grid, closed), stale(grid), ohlc(grid), volume(grid)]
+    found = [market, missing(grid, closed), stale(grid), ohlc(con, bars, grid), volume(grid)]
     return _table(grid, found + suspect_moves(grid))
 
 

@@ -1,6 +1,6 @@
 """A data version's daily bars as dense arrays, and what is usual for each ticker.
 
-Belongs here: reading bars into arrays, trailing habits, how much the market moves. Does not: what
+Belongs here: reading bars into arrays, trailing habits, how much a group moves. Does not: what
 makes a bar suspect.
 
 A ticker is a row, its own bars are the columns, oldest first: column b is its b-th bar, whatever
@@ -26,7 +26,6 @@ from factorlab_assets.core.calendar import Dates, sessions
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.signedinteger[Any]]
 Flags = npt.NDArray[np.bool_]
-
 _Number = TypeVar("_Number", bound=np.generic)
 
 BLOCK = 21
@@ -37,11 +36,15 @@ FEWEST_BLOCKS = 2
 """With fewer blocks behind it nothing is usual yet."""
 FEWEST_TICKERS = 5
 """A group of fewer tickers has no common move."""
+OHLC_SLACK = 1e-6
+"""Relative: a price beyond the bar's range by less is rounding."""
 
 _BATCH = 500_000
-_FIELDS = ("open", "high", "low", "close", "volume")
 _ROWS = """
-SELECT i, (date - DATE '1970-01-01')::INTEGER AS day, open, high, low, close, volume
+SELECT i, (date - DATE '1970-01-01')::INTEGER AS day, open, close, volume, coalesce(
+    high * {up} < low OR greatest(open, close) > high * {up} OR least(open, close) < low * {down},
+    false
+) AS contradicts
 FROM {bars} JOIN factorlab_names USING (ticker) WHERE date BETWEEN DATE '{first}' AND DATE '{last}'
 """
 
@@ -53,7 +56,8 @@ class Grid:
     sessions : (D,) from the first bar of any ticker to the last.
     tickers : N names, ascending.
     session : (N, B) index into `sessions` of each bar, −1 where the ticker has no more bars.
-    open, high, low, close, volume : (N, B) float64, NaN = none.
+    open, close, volume : (N, B) float64, NaN = none.
+    contradicts : (N, B) whether open, high, low and close of the bar cannot all be true.
     group : (N,) the asset class of each ticker as a number from 0.
     """
 
@@ -61,10 +65,9 @@ class Grid:
     tickers: list[str]
     session: npt.NDArray[np.int32]
     open: Floats
-    high: Floats
-    low: Floats
     close: Floats
     volume: Floats
+    contradicts: Flags
     group: Ints
 
 
@@ -74,8 +77,8 @@ class Found:
 
     ticker : (M,) index into `Grid.tickers`, −1 = the market. session, known : (M,) index into
         `Grid.sessions`: the suspect bar's, and the last one that the evidence used.
-    value, expected : (M,) in the kind's unit, NaN = none. severity : (M,) 0 info, 1 warning,
-        2 error. evidence : M texts.
+    value, expected : (M,) in the kind's unit. severity : (M,) 0 info, 1 warning, 2 error.
+    evidence : M texts.
     """
 
     kind: str
@@ -95,76 +98,72 @@ class Found:
 
 
 def read_grid(
-    con: duckdb.DuckDBPyConnection,
-    bars: str,
-    last: dt.date,
-    asset_classes: Mapping[str, str],
+    con: duckdb.DuckDBPyConnection, bars: str, last: dt.date, asset_classes: Mapping[str, str]
 ) -> Grid:
     """The bars of the relation up to `last`; a bar on a day that is no session is not looked at."""
     span = f"SELECT ticker, min(date), max(date) FROM {bars} WHERE date <= DATE '{last}' GROUP BY 1"  # noqa: S608 - a relation the caller vouches for
     spans = sorted(con.sql(span).fetchall())
     names = [name for name, _, _ in spans]
-    days = (
-        sessions(min(first for _, first, _ in spans), max(end for _, _, end in spans))
-        if spans
-        else np.empty(0, dtype="datetime64[D]")
-    )
-    if not len(days):
-        names = []
-    fields = [np.full((len(names), len(days)), np.nan) for _ in _FIELDS]
-    if len(days):
-        _fill(con, bars, names, days, fields)
-    has_bar = ~np.isnan(fields[_FIELDS.index("close")])
+    first = min((begin for _, begin, _ in spans), default=last)
+    days = sessions(first, max((end for _, _, end in spans), default=last))
+    fields, contradicts = _read(con, bars, names, days)
+    has_bar = ~np.isnan(fields[1])
     n_bars = has_bar.sum(axis=1)
     width = -(-int(n_bars.max(initial=0)) // BLOCK) * BLOCK
     own = np.arange(width) < n_bars[:, None]
-    session = np.full((len(names), width), -1, dtype=np.int32)
+    session = np.full(own.shape, -1, dtype=np.int32)
     session[own] = np.nonzero(has_bar)[1]
+    wrong = np.zeros(own.shape, dtype=np.bool_)
+    wrong[own] = contradicts[has_bar]
     columns = []
     while fields:
-        column = np.full((len(names), width), np.nan)
-        column[own] = fields.pop(0)[has_bar]
-        columns.append(column)
-    classes = [asset_classes.get(name, "") for name in names]
-    group = np.unique(classes, return_inverse=True)[1] if classes else np.empty(0, dtype=np.int64)
-    return Grid(days, names, session, *columns, group=group)
+        columns.append(np.full(own.shape, np.nan))
+        columns[-1][own] = fields.pop(0)[has_bar]
+    opened, close, volume = columns
+    classes = np.array([asset_classes.get(name, "") for name in names], dtype=np.str_)
+    group = np.unique(classes, return_inverse=True)[1]
+    return Grid(days, names, session, opened, close, volume, wrong, group)
 
 
-def _fill(
-    con: duckdb.DuckDBPyConnection, bars: str, names: list[str], days: Dates, fields: list[Floats]
-) -> None:
+def _read(
+    con: duckdb.DuckDBPyConnection, bars: str, names: list[str], days: Dates
+) -> tuple[list[Floats], Flags]:
+    """Open, close and volume (N, D), and whether the bar contradicts itself."""
+    fields = [np.full((len(names), len(days)), np.nan) for _ in range(3)]
+    contradicts = np.zeros((len(names), len(days)), dtype=np.bool_)
+    if not contradicts.size:
+        return fields, contradicts
     number = days.astype(np.int64)
     index = np.full(int(number[-1] - number[0]) + 1, -1)
     index[number - number[0]] = np.arange(len(days))
+    up, down = 1 + OHLC_SLACK, 1 - OHLC_SLACK
+    query = _ROWS.format(bars=bars, first=days[0], last=days[-1], up=up, down=down)
     con.register("factorlab_names", pa.table({"ticker": names, "i": np.arange(len(names))}))
     try:
-        rows = con.sql(_ROWS.format(bars=bars, first=days[0], last=days[-1]))
         # Batch by batch, so that the long rows never exist all at once.
-        for batch in rows.to_arrow_reader(_BATCH):
+        for batch in con.sql(query).to_arrow_reader(_BATCH):
             i, day, *values = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
             d = index[day - number[0]]
             on = d >= 0
-            for field, value in zip(fields, values, strict=True):
+            for field, value in zip([*fields, contradicts], values, strict=True):
                 field[i[on], d[on]] = value[on]
     finally:
         con.unregister("factorlab_names")
+    return fields, contradicts
 
 
 def blocks(values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     """(N, B) as (N, K, 21): block by block."""
-    return values.reshape(len(values), -1, BLOCK)
+    return values.reshape(len(values), values.shape[1] // BLOCK, BLOCK)
 
 
-def past(per_block: Floats, quantile: float, count: int = PAST_BLOCKS) -> Floats:
+def past(per_block: Floats, quantile: float) -> Floats:
     """(N, K) the lower `quantile` of the 12 blocks before each block; NaN with fewer than 2.
 
-    A block whose figure is NaN is none. `count`: of fewer blocks than 12.
+    A block whose figure is NaN is none.
     """
-    n, k = per_block.shape
-    padded = np.concatenate([np.full((n, count), np.nan), per_block[:, :-1]], axis=1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, count, axis=1)[:, :k]
-    ordered = np.sort(windows, axis=2)
-    known = count - np.isnan(ordered).sum(axis=2)
+    ordered = np.sort(_before(per_block), axis=2)
+    known = PAST_BLOCKS - np.isnan(ordered).sum(axis=2)
     at = np.floor(quantile * np.maximum(known - 1, 0)).astype(np.int64)
     usual: Floats = np.take_along_axis(ordered, at[:, :, None], axis=2)[:, :, 0]
     usual[known < FEWEST_BLOCKS] = np.nan
@@ -173,12 +172,18 @@ def past(per_block: Floats, quantile: float, count: int = PAST_BLOCKS) -> Floats
 
 def past_mean(per_block: Floats) -> Floats:
     """(N, K) the mean of the 12 blocks before each block; NaN with fewer than 2."""
-    padded = np.concatenate([np.zeros((len(per_block), PAST_BLOCKS)), per_block[:, :-1]], axis=1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, PAST_BLOCKS, axis=1)
-    known = np.minimum(np.arange(per_block.shape[1]), PAST_BLOCKS)
-    mean: Floats = windows[:, : per_block.shape[1]].sum(axis=2) / np.maximum(known, 1)
-    mean[:, :FEWEST_BLOCKS] = np.nan
+    before = _before(per_block)
+    known = (~np.isnan(before)).sum(axis=2)
+    mean: Floats = np.nan_to_num(before).sum(axis=2) / np.maximum(known, 1)
+    mean[known < FEWEST_BLOCKS] = np.nan
     return mean
+
+
+def _before(per_block: Floats) -> Floats:
+    """(N, K, 12) the blocks before each block, NaN where there are none."""
+    n, k = per_block.shape
+    padded = np.concatenate([np.full((n, PAST_BLOCKS), np.nan), per_block], axis=1)
+    return np.lib.stride_tricks.sliding_window_view(padded, PAST_BLOCKS, axis=1)[:, :k]
 
 
 def per_bar(per_block: Floats) -> Floats:

@@ -17,6 +17,7 @@ N_PEERS = 3
 """A median of three bears one wrong price among the peers."""
 LEAST_CORRELATION = 0.7
 CLOSE_CORRELATION = 0.72
+"""Of each peer, where it is to say by itself that a close is wrong."""
 """Of each peer: below it, more than 60 % of the ticker's typical move is its own."""
 FEWEST_RETURNS = 120
 """Half a year of daily returns; with fewer, the best of hundreds of correlations is luck."""

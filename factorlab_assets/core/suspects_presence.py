@@ -6,7 +6,9 @@ returns (`suspects_moves`).
 
 from __future__ import annotations
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 
 from factorlab_assets.core.suspects_grid import (
     BLOCK,
@@ -24,21 +26,29 @@ from factorlab_assets.core.suspects_grid import (
 
 ALIVE_SESSIONS = 21
 MARKET_SHARE = 0.5
-MOST_ABSENT = 0.02
+ABSENT_RARELY = 0.02
+ABSENT_OFTEN = 0.1
 RARE_GAP = 1e-4
+LONG_GAP = 21
+STALE_LIMIT = 5
 RARE_STALE = 1e-6
 LEAST_UNCHANGED = 0.02
-OHLC_SLACK = 1e-6
+LEAST_CHANGE = 0.01
 OHLC_HABIT = 0.05
 TINY_VOLUME = 0.005
 USUAL_VOLUME = 1000
+
+_CONTRADICTIONS = """
+SELECT n, open, high, low, close
+FROM {bars} JOIN factorlab_contradictions USING (ticker, date) ORDER BY n
+"""
 
 
 def missing_market(grid: Grid) -> tuple[Found, Ints]:
     """Sessions on which half of the tickers alive have no bar, and their numbers (M,).
 
     Alive: had a bar on one of the 21 sessions before. Known at the next session with any bar, which
-    is the session itself unless nobody has one.
+    is the session itself unless nobody has one. value = the share.
     """
     n, d = len(grid.tickers), len(grid.sessions)
     has_bar = np.zeros((n, d), dtype=np.bool_)
@@ -49,16 +59,16 @@ def missing_market(grid: Grid) -> tuple[Found, Ints]:
     alive = seen[:, :d] > seen[:, np.maximum(np.arange(d) - ALIVE_SESSIONS, 0)]
     n_alive, n_absent = alive.sum(axis=0), (alive & ~has_bar).sum(axis=0)
     share = n_absent / np.maximum(n_alive, 1)
-    at = np.flatnonzero((share >= MARKET_SHARE) & (n_alive >= FEWEST_TICKERS))
     traded = np.flatnonzero(has_bar.any(axis=0))
+    at = np.flatnonzero((share >= MARKET_SHARE) & (n_alive >= FEWEST_TICKERS))
+    known = traded[np.searchsorted(traded, at)]
     said = [
         f"{absent} of {living} tickers alive have no bar"
         for absent, living in zip(n_absent[at], n_alive[at], strict=True)
     ]
-    known = traded[np.searchsorted(traded, at)]
-    return Found(
-        "missing_market", at - at - 1, at, known, share[at], at * 0.0, at * 0 + 2, said
-    ), at
+    market, none = np.full(len(at), -1), np.zeros(len(at))
+    severity = np.full(len(at), 2)
+    return Found("missing_market", market, at, known, share[at], none, severity, said), at
 
 
 def missing(grid: Grid, market: Ints) -> Found:
@@ -66,8 +76,8 @@ def missing(grid: Grid, market: Ints) -> Found:
 
     value = L, the sessions missing, less those missing for the market. The habit p is the share of
     the sessions spanned by its last 252 bars on which it was absent, plus half a session. Told if
-    p^L ≤ 1e-4; or, of a ticker that trades 1,000 shares on its quietest days, if p ≤ 0.02. Known
-    when the ticker is back.
+    p^L ≤ 1e-4 and p ≤ 0.1; of a ticker that trades 1,000 shares on its quietest days, if p ≤ 0.02;
+    of any, if L > 21. Known when the ticker is back.
     """
     counts = np.ones(len(grid.sessions), dtype=np.int32)
     counts[market] = 0
@@ -82,13 +92,14 @@ def missing(grid: Grid, market: Ints) -> Found:
     p = (gone[i, before] - gone[i, back] + 0.5) / np.maximum(span, 1)
     length = absent[i, b]
     trades = ~(_quietest(grid)[i, before] < USUAL_VOLUME)
-    told = (span >= BLOCK) & ((trades & (p <= MOST_ABSENT)) | (p**length <= RARE_GAP))
+    told = (trades & (p <= ABSENT_RARELY)) | ((p**length <= RARE_GAP) & (p <= ABSENT_OFTEN))
+    told = (told & (span >= BLOCK)) | (length > LONG_GAP)
     i, b, length, p = i[told], b[told], length[told], p[told]
     said = [
         f"no bar on {n} session{'s' if n > 1 else ''}; absent from {share:.1%} of the year before"
         for n, share in zip(length, p, strict=True)
     ]
-    severity = np.where(length > 5, 2, np.where(length > 1, 1, 0))  # 5: DESIGN's stale limit
+    severity = np.where(length > STALE_LIMIT, 2, np.where(length > 1, 1, 0))
     first = grid.session[i, b - 1] + 1
     return Found("missing", i, first, grid.session[i, b], length * 1.0, i * 0.0, severity, said)
 
@@ -96,58 +107,68 @@ def missing(grid: Grid, market: Ints) -> Found:
 def stale(grid: Grid) -> Found:
     """Runs of unchanged closes that a ticker's habit makes implausible, one row per run.
 
-    The habit p is the third quartile over a year's months of the share of unchanged closes, at
-    least 0.02. A run is told at its first bar with L unchanged closes such that p^L ≤ 1e-7, while
-    it lasts: value = L there, expected = the longest run that would not have been told.
+    The habit p is the share of unchanged closes over a year's months, at least 0.02. A run is told
+    at its first bar with L unchanged closes such that p^L ≤ 1e-6, while it lasts: value = L there,
+    expected = the longest run that would not have been told. Not told of a ticker whose close moves
+    by less than a cent on most days.
     """
-    same = np.zeros(grid.close.shape, dtype=np.bool_)
-    same[:, 1:] = grid.close[:, 1:] == grid.close[:, :-1]
+    moves = np.zeros(grid.close.shape)
+    moves[:, 1:] = np.abs(np.diff(grid.close, axis=1))
+    same = moves == 0
+    same[:, 0] = False
     share = blocks(same).mean(axis=2)
     share[(blocks(grid.session) < 0).any(axis=2)] = np.nan
     p = np.clip(past_mean(share), LEAST_UNCHANGED, 0.99)
-    least = per_bar(np.ceil(np.log(RARE_STALE) / np.log(p)))
+    change = past(np.median(blocks(moves), axis=2), 0.5)
+    least: Floats = np.ceil(np.log(RARE_STALE) / np.log(p))
+    least[~(change >= LEAST_CHANGE)] = np.inf
     changed = np.where(same, 0, np.arange(same.shape[1], dtype=np.int32))
     np.maximum.accumulate(changed, axis=1, out=changed)
-    i, b = np.nonzero(same & (np.arange(same.shape[1]) - changed >= least))
+    run = np.arange(same.shape[1], dtype=np.int32) - changed
+    i, b = np.nonzero(same & (run >= per_bar(least)))
     start = changed[i, b]
     once = np.ones(len(i), dtype=np.bool_)
     once[1:] = (i[1:] != i[:-1]) | (start[1:] != start[:-1])
     i, b, start = i[once], b[once], start[once]
+    length, told_from = b - start, np.asarray(least[i, b // BLOCK], dtype=np.float64)
     said = [
         f"{n} closes in a row at {close:g} again; unchanged on {usual:.0%} of days as a rule"
-        for n, close, usual in zip(b - start, grid.close[i, b], p[i, b // BLOCK], strict=True)
+        for n, close, usual in zip(length, grid.close[i, b], p[i, b // BLOCK], strict=True)
     ]
     first, known = grid.session[i, start + 1], grid.session[i, b]
-    return Found("stale", i, first, known, (b - start) * 1.0, least[i, b] - 1, i * 0 + 1, said)
+    return Found("stale", i, first, known, length * 1.0, told_from - 1, np.ones_like(i), said)
 
 
-def ohlc(grid: Grid) -> Found:
+def ohlc(con: duckdb.DuckDBPyConnection, bars: str, grid: Grid) -> Found:
     """Bars whose high is below their low, or whose open or close is outside the two.
 
     value = the price that contradicts, expected = the bound it breaks. A ticker that did so on more
     than 1 in 20 of the past year's bars follows another convention, and is not told.
     """
-    up, down = grid.high * (1 + OHLC_SLACK), grid.low * (1 - OHLC_SLACK)
-    wrong = (up < grid.low) | (grid.close > up) | (grid.close < down)
-    wrong |= (grid.open > up) | (grid.open < down)
-    if not wrong.any():
-        return Found.none("ohlc")
-    share = blocks(wrong).mean(axis=2)
+    share = blocks(grid.contradicts).mean(axis=2)
     share[(blocks(grid.session) < 0).any(axis=2)] = np.nan
-    wrong &= ~(per_bar(past(share, 0.5)) > OHLC_HABIT)
-    i, b = np.nonzero(wrong)
-    opened, high, low, close = (x[i, b] for x in (grid.open, grid.high, grid.low, grid.close))
-    cases = [high < low, close > high, close < low, opened > high, opened < low]
-    names = ["high below low", "close above high", "close below low", "open above high"]
-    which = np.select(cases, range(5), 4)
+    habit = per_bar(past_mean(share)) > OHLC_HABIT
+    i, b = np.nonzero(grid.contradicts & ~habit)
+    if not len(i):
+        return Found.none("ohlc")
+    day = grid.session[i, b]
+    names = np.array(grid.tickers, dtype=object)[i]
+    at = pa.table({"ticker": names, "date": grid.sessions[day], "n": np.arange(len(i))})
+    con.register("factorlab_contradictions", at)
+    try:
+        prices = con.sql(_CONTRADICTIONS.format(bars=bars)).fetchnumpy()
+    finally:
+        con.unregister("factorlab_contradictions")
+    opened, high, low, close = (np.asarray(prices[c]) for c in ("open", "high", "low", "close"))
+    kinds = ("high below low", "close above high", "close below low", "open above high")
+    which = np.select([high < low, close > high, close < low, opened > high], range(4), 4)
     value = np.choose(which, [high, close, close, opened, opened])
     expected = np.choose(which, [low, high, low, high, low])
     said = [
-        f"{[*names, 'open below low'][k]}: open {o:g}, high {h:g}, low {lo:g}, close {c:g}"
+        f"{(*kinds, 'open below low')[k]}: open {o:g}, high {h:g}, low {lo:g}, close {c:g}"
         for k, o, h, lo, c in zip(which, opened, high, low, close, strict=True)
     ]
-    day = grid.session[i, b]
-    severity = np.where(np.isin(which, (1, 2)), 1, 0)
+    severity = np.where((which == 1) | (which == 2), 1, 0)
     return Found("ohlc", i, day, day, value, expected, severity, said)
 
 
@@ -155,7 +176,7 @@ def volume(grid: Grid) -> Found:
     """Bars without volume, or with next to none, of a ticker that trades every day.
 
     Usual is the lower quartile over a year's months of the month's smallest volume; told below
-    0.002 of it, where it is at least 1,000 shares. value = the volume, expected = the usual one.
+    0.005 of it, where it is at least 1,000 shares. value = the volume, expected = the usual one.
     """
     least = _quietest(grid)
     i, b = np.nonzero((least >= USUAL_VOLUME) & (grid.volume < TINY_VOLUME * least))

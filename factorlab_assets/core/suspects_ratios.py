@@ -35,15 +35,14 @@ def decimals(grid: Grid, raw: Floats) -> tuple[Found, list[Slip]]:
     split: it is told when the price comes back within five bars. The bar that is back is not
     suspect.
     """
-    power = np.rint(raw / _TEN)
-    at = (np.abs(raw - power * _TEN) <= DECIMAL_SLACK) & (power != 0)
-    at &= np.abs(power) <= DECIMAL_MOST
     rows: list[tuple[int, int, int, int]] = []
     slips: list[Slip] = []
     ticker, start, shifted = -1, 0, 0
     # One by one, in order: a clean archive has none, a bad one a handful.
-    for i, b in ((int(i), int(b)) for i, b in np.argwhere(at) if b > 1):
-        shift = int(power[i, b])
+    for i, b in np.argwhere(np.abs(raw) >= _TEN - DECIMAL_SLACK).tolist():
+        shift = round(raw[i, b] / _TEN)
+        if b < 2 or abs(shift) > DECIMAL_MOST or abs(raw[i, b] - shift * _TEN) > DECIMAL_SLACK:
+            continue
         is_ten = abs(shift) == 1
         most = STAYS if is_ten else DECIMAL_BACK
         if ticker == i and shift == -shifted and b - start <= most:
@@ -90,6 +89,7 @@ def splits(
     like = np.abs(x - ln_ratio) <= slack
     like &= ~(np.abs(gap - ln_ratio) > np.maximum(slack, SPLIT_OPEN_SLACK))
     like &= np.abs(x) >= SPLIT_RARITY * usual * moved
+    like &= grid.session[i, b] - grid.session[i, b - 1] <= STAYS
     i, b, ln_ratio = i[like], b[like], ln_ratio[like]
     jumps = np.zeros_like(told)
     jumps[i, b] = True
