@@ -162,8 +162,8 @@ _placed AS MATERIALIZED (
 
 # A step rests on one close: the ex-date's where D is counted; where it is taken out the one before,
 # less what that one holds too early; the other of the two where that one is dropped. Carried late,
-# the ex-date still has the scale of the day before, and so has its cash. made_on is when the step is
-# made, with the close as known then; a repair known later is a second step on that day.
+# the ex-date still has the scale of the day before, and so has its cash. made_on is the day of the
+# step, with the close as known then; a repair known later is a second step on the day it is known.
 _STEPS = """
 _early AS (
     SELECT DISTINCT ticker, applied_on, early_until, early_step FROM factorlab_status
