@@ -10,7 +10,14 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import bench_cell, bench_ingest, bench_pipeline, bench_store, harness
+from benchmarks import (
+    bench_cell,
+    bench_ingest,
+    bench_pipeline,
+    bench_prices,
+    bench_store,
+    harness,
+)
 
 LIBRARIES = ("dagster", "duckdb", "numpy", "pandas", "pyarrow")
 
@@ -26,7 +33,7 @@ def _processor() -> str:
 def main() -> None:
     """Run the small ones first: they are the ones that other work on the machine disturbs most."""
     rows: list[harness.Row] = []
-    for bench in (bench_cell, bench_pipeline, bench_store, bench_ingest):
+    for bench in (bench_cell, bench_pipeline, bench_prices, bench_store, bench_ingest):
         rows += bench.rows()
     harness.show(rows)
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
