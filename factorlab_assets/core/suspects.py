@@ -1,7 +1,7 @@
 """Which bars of a data version are probably wrong, why, and since when that could be known.
 
-Belongs here: the table of findings and the reasons for every threshold. Does not: how each kind is
-found (`suspects_presence`, `suspects_ratios`, `suspects_moves`), or what is done about it.
+Belongs here: the table of findings. Does not: how each kind is found (`suspects_presence`,
+`suspects_moves`), the thresholds' reasons (`suspects_rules`), or what is done about it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from factorlab_assets.core.calendar import month_end
 from factorlab_assets.core.suspects_grid import Found, Grid, read_grid
 from factorlab_assets.core.suspects_moves import suspect_moves
 from factorlab_assets.core.suspects_presence import missing, missing_market, ohlc, stale, volume
+from factorlab_assets.core.suspects_rules import SUSPECT_RULES
+
+__all__ = ["MARKET", "SUSPECT_RULES", "find_suspects"]
 
 MARKET = "^MARKET"
 """The ticker of a finding about a whole session."""

@@ -98,7 +98,7 @@ def _apart(grid: Grid, related: Surprise, peers: Peers, told: Flags, largest: Fl
     """
     habit = PEERS_HABIT * related.largest
     least = np.maximum(per_bar(habit), PEERS_LEAST)
-    parts = (np.abs(related.size) >= least) & peers.is_close & ~told
+    parts = (np.abs(related.size) >= least) & ~told
     parts &= np.abs(peers.expected) <= PEERS_STILL * per_bar(largest)
     i, b = np.nonzero(parts[:, :-BARS])
     x = related.size[i, b]

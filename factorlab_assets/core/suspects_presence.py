@@ -130,13 +130,14 @@ def stale(grid: Grid) -> Found:
     once = np.ones(len(i), dtype=np.bool_)
     once[1:] = (i[1:] != i[:-1]) | (start[1:] != start[:-1])
     i, b, start = i[once], b[once], start[once]
-    length, told_from = b - start, np.asarray(least[i, b // BLOCK], dtype=np.float64)
+    length: Floats = (b - start) * 1.0
     said = [
-        f"{n} closes in a row at {close:g} again; unchanged on {usual:.0%} of days as a rule"
+        f"{n:.0f} closes in a row at {close:g} again; unchanged on {usual:.0%} of days as a rule"
         for n, close, usual in zip(length, grid.close[i, b], p[i, b // BLOCK], strict=True)
     ]
     first, known = grid.session[i, start + 1], grid.session[i, b]
-    return Found("stale", i, first, known, length * 1.0, told_from - 1, np.ones_like(i), said)
+    longest = least[i, b // BLOCK] - 1
+    return Found("stale", i, first, known, length, longest, np.ones_like(i), said)
 
 
 def ohlc(con: duckdb.DuckDBPyConnection, bars: str, grid: Grid) -> Found:
