@@ -34,6 +34,7 @@ from factorlab_assets.cli_tables import (
     price,
     say_more,
     say_version,
+    show_indented,
     show_noted,
 )
 from factorlab_assets.errors import FactorLabError
@@ -75,21 +76,24 @@ def show(
             expected=f"days from {bars[0]['date']} to {bars[-1]['date']}",
         )
     say_version(version, f"{name}  ")
-    tables = (schemas.PRICE_BASIS, schemas.SUSPECT_PRICES, schemas.DISTRIBUTION_STATUS)
-    usable = _usable(store, version, *tables, schemas.ADJUSTED_PRICES)
-    basis, suspects, paid = (_rows(store, table, version, name) for table in tables)
-    adjusted = {r["date"]: r for r in _rows(store, schemas.ADJUSTED_PRICES, version, name)}
+    kept = schemas.PRICE_BASIS, schemas.SUSPECT_PRICES, schemas.DISTRIBUTION_STATUS
+    tables = (*kept, schemas.ADJUSTED_PRICES)
+    usable = _usable(store, version, *tables)
+    basis, suspects, paid, adjusted = (
+        _rows(store, table, version, name) if table.name in usable else [] for table in tables
+    )
+    suspects = [suspect for suspect in suspects if first <= suspect["date"] <= last]
+    _add_adjusted(shown, adjusted, basis)
+    path = settings.path(settings.data_dir) / "reports" / f"prices_{version.month}_{name}.svg"
+    _write(path, _picture(name, version, shown, basis, suspects))
     out.print(f"{len(bars):,} bars, {bars[0]['date']} to {bars[-1]['date']}")
     out.print(charts_prices.sparkline([bar["close"] for bar in shown], SPARK_WIDTH))
     _basis(basis)
     if "suspect_prices" in usable:
-        _suspects([s for s in suspects if first <= s["date"] <= last], LISTED)
+        _suspects(suspects, LISTED)
     if "distribution_status" in usable:
-        _distributions([p for p in paid if first <= p["ex_date"] <= last])
-    _last_bars(shown, adjusted)
-    picture = _picture(name, version, shown, adjusted, basis, suspects)
-    path = settings.path(settings.data_dir) / "reports" / f"prices_{version.month}_{name}.svg"
-    _write(path, picture)
+        _distributions([row for row in paid if first <= row["ex_date"] <= last])
+    _last_bars(shown)
     out.print(f"\npicture  {plain(path)}", soft_wrap=True)
 
 
@@ -111,9 +115,9 @@ def list_suspects(
     name = _ticker(ticker) if ticker else ""
     if name:
         _bars(store, version, name)
-    rows = _rows(store, schemas.SUSPECT_PRICES, version, name)
     say_version(version)
     if _usable(store, version, schemas.SUSPECT_PRICES):
+        rows = _rows(store, schemas.SUSPECT_PRICES, version, name)
         _suspects([row for row in rows if kind in ("", row["kind"])], limit)
 
 
@@ -166,10 +170,32 @@ def rules(demo: Demo = False) -> None:
     in_force = load_rules(path)
     for kind in schemas.SUSPECT_KINDS:
         out.print(f"\n[bold]{kind}[/bold]  action: {in_force.action(kind)}")
-        for threshold in SUSPECT_RULES[kind]:
-            out.print(f"  {plain(threshold)}")
+        for rule in SUSPECT_RULES[kind]:
+            show_indented(rule.figure, 2)
+            show_indented(rule.reason, 4, "dim")
     out.print(f"\nstrategies that mix bases: {in_force.mixed_basis}")
     out.print(f"rules: {plain(path)}{'' if path.exists() else ' (no file: the defaults)'}")
+
+
+def _add_adjusted(
+    bars: Sequence[dict[str, Any]],
+    adjusted: Sequence[dict[str, Any]],
+    basis: Sequence[dict[str, Any]],
+) -> None:
+    """To each bar its repaired close and, in the stretches where it is known, its total return."""
+    known = [(s["first_date"], s["last_date"]) for s in basis if s["is_total_return_known"]]
+    by_date = {row["date"]: row for row in adjusted if row["close"] is not None}
+    for bar in bars:
+        own = by_date.get(bar["date"])
+        is_known = own and any(start <= bar["date"] <= end for start, end in known)
+        bar["repaired"] = own["close"] if own else None
+        bar["total_return"] = own["close"] * own["growth"] if own and is_known else None
+
+
+def _counted(rows: Sequence[dict[str, Any]], what: str, column: str) -> str:
+    """How many there are, and of which sorts."""
+    sorts = ", ".join(f"{n} {k}" for k, n in Counter(row[column] for row in rows).most_common())
+    return f"{len(rows):,} {what}{'' if len(rows) == 1 else 's'}{': ' + sorts if rows else ''}"
 
 
 def _basis(rows: Sequence[dict[str, Any]]) -> None:
@@ -184,9 +210,7 @@ def _basis(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _suspects(rows: list[dict[str, Any]], limit: int) -> None:
-    counts = Counter(row["kind"] for row in rows)
-    listed = ", ".join(f"{n} {kind}" for kind, n in counts.most_common())
-    out.print(f"\n{len(rows):,} suspects{': ' + listed if rows else ''}")
+    out.print(f"\n{_counted(rows, 'suspect', 'kind')}")
     rows.sort(key=lambda r: (SEVERITY[r["severity"]], r["ticker"], r["date"]))
     said = [
         [row[name] for name in ("ticker", "date", "kind", "severity", "action")]
@@ -199,9 +223,7 @@ def _suspects(rows: list[dict[str, Any]], limit: int) -> None:
 
 
 def _distributions(rows: Sequence[dict[str, Any]]) -> None:
-    counts = Counter(row["status"] for row in rows)
-    listed = ", ".join(f"{n} {status}" for status, n in counts.most_common())
-    out.print(f"\n{len(rows):,} distributions{': ' + listed if rows else ''}")
+    out.print(f"\n{_counted(rows, 'distribution', 'status')}")
     said = []
     for row in rows[-LISTED:]:
         applied = row["applied_on"] or "–"
@@ -212,12 +234,11 @@ def _distributions(rows: Sequence[dict[str, Any]]) -> None:
         out.print(f"[dim]the last {LISTED}; --from and --to choose others[/dim]")
 
 
-def _last_bars(bars: Sequence[dict[str, Any]], adjusted: dict[dt.date, dict[str, Any]]) -> None:
+def _last_bars(bars: Sequence[dict[str, Any]]) -> None:
     heads = ("date", "open", "close", "repaired", "total return", "volume")
     table = plain_table(*heads, numbers=5)
     for bar in bars[-LAST_BARS:]:
-        own = adjusted.get(bar["date"], {})
-        prices = [bar["open"], bar["close"], own.get("close"), _total(own)]
+        prices = [bar[name] for name in ("open", "close", "repaired", "total_return")]
         volume = "–" if bar["volume"] is None else f"{bar['volume']:,.0f}"
         table.add_row(str(bar["date"]), *map(price, prices), volume)
     out.print()
@@ -228,7 +249,6 @@ def _picture(
     name: str,
     version: Version,
     bars: Sequence[dict[str, Any]],
-    adjusted: dict[dt.date, dict[str, Any]],
     basis: Sequence[dict[str, Any]],
     suspects: Sequence[dict[str, Any]],
 ) -> str:
@@ -239,17 +259,6 @@ def _picture(
     from factorlab_assets.store_partitions import arrow_schema
 
     first, last = bars[0]["date"], bars[-1]["date"]
-    known = [(s["first_date"], s["last_date"]) for s in basis if s["is_total_return_known"]]
-    prices = [
-        {
-            "date": bar["date"],
-            "close": bar["close"],
-            "total_return": _total(adjusted.get(bar["date"], {}))
-            if any(start <= bar["date"] <= end for start, end in known)
-            else None,
-        }
-        for bar in bars
-    ]
     seen = [
         s | {"first_date": max(s["first_date"], first), "last_date": min(s["last_date"], last)}
         for s in basis
@@ -258,21 +267,12 @@ def _picture(
     kinds = [("date", pa.date32()), ("close", pa.float64()), ("total_return", pa.float64())]
     stretches = pa.Table.from_pylist(seen, schema=arrow_schema(schemas.PRICE_BASIS))
     return charts_prices.price_picture(
-        pa.Table.from_pylist(prices, schema=pa.schema(kinds)),
+        pa.Table.from_pylist(list(bars), schema=pa.schema(kinds)),
         stretches,
-        pa.Table.from_pylist(
-            [row for row in suspects if first <= row["date"] <= last],
-            schema=arrow_schema(schemas.SUSPECT_PRICES),
-        ),
+        pa.Table.from_pylist(list(suspects), schema=arrow_schema(schemas.SUSPECT_PRICES)),
         title=f"{name}, {version.data_version_id}",
         basis=charts_prices.overall_basis(stretches) if seen else version.price_basis,
     )
-
-
-def _total(adjusted: dict[str, Any]) -> float | None:
-    """The total-return price of a row of adjusted_prices; none where there is no row or close."""
-    close = adjusted.get("close")
-    return None if close is None else float(close * adjusted["growth"])
 
 
 def _rows(store: Store, table: Table, version: Version, ticker: str) -> list[dict[str, Any]]:

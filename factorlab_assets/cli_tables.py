@@ -44,7 +44,12 @@ def show_noted(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     out.print(Text(lines[0], style="bold"), soft_wrap=True)
     for line, row in zip(lines[1:], rows, strict=True):
         out.print(Text(line), soft_wrap=True)
-        out.print(Padding(Text(str(row[-1]), style="dim"), (0, 0, 0, 2), expand=False))
+        show_indented(row[-1], 2, "dim")
+
+
+def show_indented(text: object, by: int, style: str = "") -> None:
+    """A sentence, folded, every line of it indented."""
+    out.print(Padding(Text(str(text), style=style), (0, 0, 0, by), expand=False))
 
 
 def percent(value: float | None) -> str:

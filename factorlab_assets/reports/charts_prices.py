@@ -253,7 +253,7 @@ def _marks(
         if new is not None and row["action"] != "keep":
             parts.append(f'<circle cx="{x:.1f}" cy="{new:.1f}" r="3" fill="none" stroke="{INK}"/>')
     more = f", {MOST_MARKS} drawn" if len(rows) > MOST_MARKS else ""
-    return "".join(parts), f"{len(rows):,} suspect bars{more}"
+    return "".join(parts), f"suspect bars: {len(rows):,}{more}"
 
 
 def _mark_legend(suspects: pa.Table, y: float) -> str:

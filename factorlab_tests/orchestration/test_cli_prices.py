@@ -15,6 +15,7 @@ import pytest
 
 from factorlab_assets import schemas
 from factorlab_assets.core.calendar import sessions
+from factorlab_assets.core.suspects import SUSPECT_RULES
 from factorlab_assets.sources.base import PRICE_SCHEMA
 from factorlab_assets.store import Store, Version
 from factorlab_assets.store_partitions import arrow_schema
@@ -44,7 +45,8 @@ def put(store: Store, table: schemas.Table, version: Version, *rows: dict[str, A
     """Store rows of a month's table, as its asset would."""
     key = {"month": version.month, "data_version_id": version.data_version_id}
     said = pa.Table.from_pylist([key | row for row in rows], schema=arrow_schema(table))
-    done = store.write_partitions(table, said, {version.month: version.data_version_id})
+    passed = [store_samples.Verdict(version.month, check, True) for check in table.checks[1:]]
+    done = store.write_partitions(table, said, {version.month: version.data_version_id}, passed)
     assert done[version.month].is_stored, done
 
 
@@ -117,21 +119,24 @@ def test_a_ticker_is_printed_with_its_basis_suspects_and_distributions_and_drawn
     assert f"A  {may.data_version_id}  stooq-files, close" in said
     assert re.search(rf"with distributions +{DAYS[0]} +{DAYS[39]} +known\n +\[red\]x\[/red\]", said)
     assert re.search(rf"price only +{DAYS[40]} +{may.last_date} +not known", said)
-    assert "1 suspects: 1 spike" in said
+    assert "1 suspect: 1 spike" in said
     assert re.search(rf"A +{DAYS[50]} +spike +error +drop +21 +– +{DAYS[51]}", said)
-    assert "1 distributions: 1 missing" in said
-    assert re.search(rf"{may.last_date} +11.04 +11.04 +10 +12.5 +1,000", said)
+    assert "1 distribution: 1 missing" in said
+    # The total return is known up to the fortieth bar alone, so the line ends there.
+    assert re.search(rf"{may.last_date} +11.04 +11.04 +10 +– +1,000", said)
     (path,) = re.findall(r"^picture +(.+)$", said, re.MULTILINE)
     assert Path(path) == factorlab.folder / "data" / "reports" / f"prices_{MAY}_A.svg"
     drawn = ElementTree.fromstring(Path(path).read_text())
     texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    # The total return is known up to the fortieth bar alone, so the line ends there.
     assert {"12.5 total return", "11.04 close", "1 error"} <= set(texts)
     assert [p.name for p in Path(path).parent.iterdir()] == [Path(path).name], "nothing unfinished"
 
 
 def test_days_choose_what_is_shown(factorlab: Command, may: Version) -> None:
-    after = factorlab("prices", "show", "A", "--month", MAY, "--from", str(DAYS[60])).stdout
+    words = ("prices", "show", "A", "--month", MAY)
+    before = factorlab(*words, "--to", str(DAYS[30])).stdout
+    assert re.search(rf"{DAYS[30]} +10.3 +10.3 +10 +12.5 +1,000", before)
+    after = factorlab(*words, "--from", str(DAYS[60])).stdout
     assert "0 suspects" in after
     assert "0 distributions" in after
 
@@ -165,11 +170,11 @@ def test_suspects_are_listed_worst_first_by_kind_and_ticker(
     assert "2 suspects" in said
     assert said.index("spike  ") < said.index("volume ")
     assert (
-        "1 suspects: 1 volume"
+        "1 suspect: 1 volume"
         in factorlab("prices", "suspects", "--month", MAY, "--kind", "volume").stdout
     )
     assert (
-        "1 suspects: 1 spike"
+        "1 suspect: 1 spike"
         in factorlab("prices", "suspects", "--month", MAY, "--ticker", "A").stdout
     )
     assert (
@@ -197,6 +202,8 @@ def test_revisions_tell_the_causes(factorlab: Command, may: Version, june: Versi
 
 def test_the_rules_are_printed_with_thresholds_and_actions(factorlab: Command) -> None:
     said = factorlab("prices", "rules").stdout
+    assert [said.count(f"\n{kind}  action: ") for kind in schemas.SUSPECT_KINDS] == [1] * 10
+    assert SUSPECT_RULES["spike"][0].reason.split()[0] in said
     assert re.search(r"spike +action: replace", said)
     assert "(no file: the defaults)" in said
     rules = factorlab.folder / "prices.yaml"
