@@ -1,8 +1,8 @@
 """How well `core.suspects` finds planted errors: recall, precision, and what is taken for what.
 
 Belongs here: the world that is searched, and the rules by which a finding counts. Does not: the
-thresholds asked for (`test_planted_errors`). `python -m factorlab_tests.oracles.confusion [seed]`
-prints the table.
+thresholds asked for (`test_planted_errors`). `python -m factorlab_tests.oracles.confusion 7 11`
+prints the table of these seeds taken together.
 
 A finding is right if a planted error of its kind and ticker covers its date:
 
@@ -21,7 +21,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -50,6 +50,13 @@ class Score:
     """Errors not found -> what was said of them instead."""
     wrong: Counter[str] = field(default_factory=Counter)
     """Wrong claims -> the kind of error that is there, or `nothing`."""
+
+    def add(self, other: Score) -> None:
+        """Count another world's too."""
+        self.planted += other.planted
+        self.found += other.found
+        self.missed += other.missed
+        self.wrong += other.wrong
 
     @property
     def recall(self) -> float:
@@ -163,16 +170,21 @@ def as_text(result: Mapping[str, Score]) -> str:
     return "\n".join(lines)
 
 
-def report(seed: int) -> str:
-    """The table at the usual rates, and of findings where nothing was planted."""
+def report(seeds: Sequence[int]) -> str:
+    """The table of all seeds taken together, and of findings where nothing was planted."""
     parts = []
     for title, rates in (("usual rates", Rates()), ("source's own gaps alone", Rates().times(0))):
-        planted, classes = world(seed, rates)
-        bars = planted.prices.num_rows
-        parts.append(f"{title}: seed {seed}, {len(classes)} tickers, {bars:,} bars")
-        parts.append(as_text(scores(planted.truth, findings(planted.prices, classes))))
+        total = {kind: Score() for kind in SUSPECT_KINDS}
+        bars = 0
+        for seed in seeds:
+            planted, classes = world(seed, rates)
+            bars += planted.prices.num_rows
+            for kind, score in scores(planted.truth, findings(planted.prices, classes)).items():
+                total[kind].add(score)
+        named = ", ".join(map(str, seeds))
+        parts += [f"{title}: seeds {named}; {bars:,} bars", as_text(total), ""]
     return "\n".join(parts)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(report(int(sys.argv[1]) if len(sys.argv) > 1 else 7) + "\n")
+    sys.stdout.write(report([int(seed) for seed in sys.argv[1:]] or [7]))
