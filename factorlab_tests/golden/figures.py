@@ -12,8 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from factorlab_assets import ingest, schemas, strategy, verify
+from factorlab_assets import ingest, prices, schemas, strategy, verify
 from factorlab_assets.core import factors
+from factorlab_assets.price_rules import PriceRules
 from factorlab_assets.settings import Settings
 from factorlab_assets.store import Store
 
@@ -55,12 +56,13 @@ def figures(folder: Path, source: str, path: Path | None = None) -> dict[str, An
     settings = Settings(_env_file=None, data_dir=folder, source=source, source_path=path)
     store = Store(settings.database_path)
     version = ingest.ingest(store, settings, MONTH).version
+    inputs = prices.Inputs(version, None, PriceRules())
     good, bad = strategy.load_strategies(settings.strategies_path, factors.complete)
     assert not bad
     universes = strategy.load_universes(settings.universes_path)
     metrics, hashes = {}, {}
     for name, said in good.items():
-        tables = verify.recompute(store, version, strategy.resolve(said, universes, good))
+        tables = verify.recompute(store, inputs, strategy.resolve(said, universes, good))
         full = next(row for row in tables["metrics"].to_pylist() if row["segment"] == "full")
         metrics[name] = {metric: _known(full[metric]) for metric in METRICS}
         hashes[name] = {

@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factorlab_assets import ingest, strategy, verify
+from factorlab_assets import ingest, prices, strategy, verify
 from factorlab_assets.core import factors, returns
+from factorlab_assets.price_rules import PriceRules
+from factorlab_assets.schemas import SUSPECT_KINDS
 from factorlab_assets.settings import Settings
 from factorlab_assets.store import Store, Version
 
@@ -59,11 +61,14 @@ def _closes(text: str) -> pd.DataFrame:
 
 
 def _backtest(cell: tuple[Store, Version], name: str) -> pd.DataFrame:
-    """A shipped strategy's rows of backtest_returns, by month."""
+    """A shipped strategy's rows of backtest_returns, by month, on closes as they came."""
+    store, version = cell
+    as_they_came = PriceRules(actions=dict.fromkeys(SUSPECT_KINDS, "keep"))
     settings = Settings(_env_file=None)
     good, _ = strategy.load_strategies(settings.strategies_path, factors.complete)
     universes = strategy.load_universes(settings.universes_path)
-    rows = verify.recompute(*cell, strategy.resolve(good[name], universes, good))
+    inputs = prices.Inputs(version, None, as_they_came)
+    rows = verify.recompute(store, inputs, strategy.resolve(good[name], universes, good))
     frame = rows["backtest_returns"].to_pandas()
     return frame.set_index(pd.to_datetime(frame["date"]).dt.to_period("M"))
 
