@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager
 import duckdb
 import pyarrow as pa
 
+from factorlab_assets.core.basis import STATUS_SCHEMA
 from factorlab_assets.core.calendar import LAST_DAY
 from factorlab_assets.core.relations import registered, sessions_registered
 from factorlab_assets.price_rules import PriceRules
@@ -70,26 +71,42 @@ _good AS MATERIALIZED (
     ANTI JOIN _bad ON _bad.ticker = d.ticker AND _bad.date = d.day
     GROUP BY d.ticker, d.date
 ),
+_carried AS (
+    SELECT g.ticker, g.date, product(1 + p.carried * coalesce(p.factor, 1) / g.close) AS step
+    FROM _good AS g JOIN factorlab_status AS p ON p.ticker = g.ticker
+    WHERE p.carried > 0 AND p.applied_on > g.since AND p.applied_on <= g.date
+    GROUP BY g.ticker, g.date
+),
 _told AS MATERIALIZED (
-    SELECT g.ticker, g.date, g.since, g.close, s.close / g.second_close AS move
+    SELECT g.ticker, g.date, g.since, g.close,
+        s.close / g.second_close * coalesce(c.step, 1) AS move
     FROM _good AS g JOIN {second} AS s ON s.ticker = g.ticker AND s.date = g.date
+    LEFT JOIN _carried AS c ON c.ticker = g.ticker AND c.date = g.date
+),
+_early AS (
+    SELECT r.ticker, r.date, min(p.ex_date) AS ex_date
+    FROM _ruled AS r JOIN factorlab_status AS p
+    ON p.ticker = r.ticker AND r.date >= p.applied_on AND r.date < p.early_until
+    GROUP BY r.ticker, r.date
 ),
 _old AS MATERIALIZED (
     SELECT ticker, date, close FROM {bars}
     SEMI JOIN factorlab_suspects USING (ticker, date)
 )
 SELECT r.* EXCLUDE (action), r.action, o.close AS old_close,
-    CASE r.action
+    CASE CASE WHEN e.ex_date IS NULL THEN r.action ELSE 'keep' END
         WHEN 'replace' THEN t.close * t.move
         WHEN 'rescale' THEN
             CASE WHEN abs(ln(t.move * t.close / o.close)) < {same} THEN o.close
             ELSE r.expected END
         WHEN 'keep' THEN o.close
     END AS new_close,
-    CASE r.action
-        WHEN 'keep' THEN 'the rule keeps it'
-        WHEN 'drop' THEN 'the rule drops it; nothing is filled in'
-        WHEN 'replace' THEN CASE WHEN t.move IS NULL
+    CASE
+        WHEN r.action = 'keep' THEN 'the rule keeps it'
+        WHEN e.ex_date IS NOT NULL
+            THEN format('kept: it carries the distribution of {{}} too early', e.ex_date)
+        WHEN r.action = 'drop' THEN 'the rule drops it; nothing is filled in'
+        WHEN r.action = 'replace' THEN CASE WHEN t.move IS NULL
             THEN 'dropped: the second source has no return to here from a good bar'
             ELSE format('second source''s return since {{}}: {{:+.4f}}', t.since, t.move - 1) END
         ELSE CASE WHEN abs(ln(t.move * t.close / o.close)) < {same}
@@ -99,6 +116,7 @@ SELECT r.* EXCLUDE (action), r.action, o.close AS old_close,
 FROM _ruled AS r
 LEFT JOIN _old AS o ON o.ticker = r.ticker AND o.date = r.date
 LEFT JOIN _told AS t ON t.ticker = r.ticker AND t.date = r.date
+LEFT JOIN _early AS e ON e.ticker = r.ticker AND e.date = r.date
 ORDER BY r.ticker, r.date, r.kind"""
 
 _NO_SECOND = "(SELECT NULL::VARCHAR AS ticker, NULL::DATE AS date, NULL::DOUBLE AS close)"
@@ -247,6 +265,7 @@ def repairs(
     bars: str,
     second: str | None,
     rules: PriceRules,
+    status: pa.Table | None = None,
 ) -> pa.Table:
     """What the rules make of each suspect: schemas.SUSPECT_PRICES less its partition's columns.
 
@@ -254,6 +273,9 @@ def repairs(
     ----------
     suspects : the columns of `core.suspects.find_suspects`.
     bars, second : relations ticker, date, open, high, low, close, volume.
+    status : `core.basis.distribution_status` of the same. A close that carries a distribution too
+        early is right but for that, which `adjusted_prices` mends; and what is carried between the
+        good bar and the bad one is in the return that replaces it.
 
     Returns
     -------
@@ -273,7 +295,11 @@ def repairs(
     query = _REPAIRS.format(
         bars=bars, second=second or _NO_SECOND, days=GOOD_BAR_DAYS, same=SAME_MOVE
     )
-    lent = {"factorlab_suspects": suspects, "factorlab_actions": actions}
+    lent = {
+        "factorlab_suspects": suspects,
+        "factorlab_actions": actions,
+        "factorlab_status": STATUS_SCHEMA.empty_table() if status is None else status,
+    }
     with ExitStack() as stack:
         for name, table in lent.items():
             stack.enter_context(registered(con, name, table))

@@ -302,12 +302,13 @@ def ruled(
     second: list[Bar] | None,
     *suspects: dict[str, Any],
     actions: dict[str, str] | None = None,
+    paid: pa.Table | None = None,
 ) -> list[dict[str, Any]]:
     put_bars(con, bars)
     put_bars(con, second or [], "second")
     table = pa.Table.from_pylist(list(suspects), SUSPECT_SCHEMA)
     rules = PriceRules(actions=actions or {})
-    done = repairs(con, table, "bars", "second" if second is not None else None, rules)
+    done = repairs(con, table, "bars", "second" if second is not None else None, rules, paid)
     keys = ("month", "data_version_id")
     assert done.column_names == [c for c in SUSPECT_PRICES.columns if c not in keys]
     return done.to_pylist()
@@ -336,6 +337,31 @@ def test_a_close_is_replaced_by_the_seconds_return_from_the_last_good_bar(
     )  # fmt: skip
     assert [r["new_close"] for r in rows] == pytest.approx([10.3, 10.5], rel=1e-15)
     assert rows[1]["reason"] == f"second source's return since {WEEK[0]}: +0.0500"
+
+
+def test_what_the_closes_carry_since_the_good_bar_is_in_the_close_that_replaces(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    # 100 the day before, 4 paid, 98 on the ex-date; the file carries it: 96, then 98.
+    carried = paid(WEEK[1], 4, status="carried", applied_on=day(WEEK[1]), carried=4.0)
+    row = ruled(
+        con, closes(96, 140, 97), closes(100, 98, 97), suspect(WEEK[1], "spike", WEEK[2]),
+        paid=status(carried),
+    )[0]  # fmt: skip
+    assert row["new_close"] == pytest.approx(98, rel=1e-15)
+
+
+def test_a_close_that_carries_a_distribution_early_is_not_replaced(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    early = paid(
+        WEEK[2], 4, status="early", applied_on=day(WEEK[1]), carried=4.0,
+        early_step=0.04, early_until=day(WEEK[2]),
+    )  # fmt: skip
+    spike = suspect(WEEK[1], "spike", WEEK[2])
+    row = ruled(con, closes(96, 101, 97), closes(100, 101, 97), spike, paid=status(early))[0]
+    assert (row["action"], row["old_close"], row["new_close"]) == ("replace", 101, 101)
+    assert row["reason"] == f"kept: it carries the distribution of {WEEK[2]} too early"
 
 
 @pytest.mark.parametrize("second", [None, [], [("A", WEEK[1], 5.0)], [("A", WEEK[0], 5.0)]])
