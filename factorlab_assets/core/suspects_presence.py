@@ -110,7 +110,7 @@ def stale(grid: Grid) -> Found:
     The habit p is the share of unchanged closes over a year's months, at least 0.02. A run is told
     at its first bar with L unchanged closes such that p^L ≤ 1e-6, while it lasts: value = L there,
     expected = the longest run that would not have been told. Not told of a ticker whose close moves
-    by less than a cent on most days.
+    by less than a cent a day.
     """
     moves = np.zeros(grid.close.shape)
     moves[:, 1:] = np.abs(np.diff(grid.close, axis=1))
@@ -119,7 +119,7 @@ def stale(grid: Grid) -> Found:
     share = blocks(same).mean(axis=2)
     share[(blocks(grid.session) < 0).any(axis=2)] = np.nan
     p = np.clip(past_mean(share), LEAST_UNCHANGED, 0.99)
-    change = past(np.median(blocks(moves), axis=2), 0.5)
+    change = past(blocks(moves).mean(axis=2), 0.5)
     least: Floats = np.ceil(np.log(RARE_STALE) / np.log(p))
     least[~(change >= LEAST_CHANGE)] = np.inf
     changed = np.where(same, 0, np.arange(same.shape[1], dtype=np.int32))
@@ -130,7 +130,7 @@ def stale(grid: Grid) -> Found:
     once = np.ones(len(i), dtype=np.bool_)
     once[1:] = (i[1:] != i[:-1]) | (start[1:] != start[:-1])
     i, b, start = i[once], b[once], start[once]
-    length: Floats = (b - start) * 1.0
+    length = np.asarray(b - start, dtype=np.float64)
     said = [
         f"{n:.0f} closes in a row at {close:g} again; unchanged on {usual:.0%} of days as a rule"
         for n, close, usual in zip(length, grid.close[i, b], p[i, b // BLOCK], strict=True)

@@ -77,7 +77,7 @@ SUSPECT_RULES: Mapping[str, tuple[Rule, ...]] = {
             "every third day",
         ),
         Rule(
-            f"only where the close moves by {presence.LEAST_CHANGE:g} or more on most days",
+            f"only where the close moves by {presence.LEAST_CHANGE:g} a day in an ordinary month",
             "a price that moves by less than its last digit stands still by rounding",
         ),
         _HABIT,
