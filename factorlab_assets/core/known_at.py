@@ -12,16 +12,18 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from factorlab_assets.core.adjust import adjusted_prices, repairs
-from factorlab_assets.core.calendar import month_ends
+from factorlab_assets.core.calendar import Dates, month_ends
 from factorlab_assets.core.proof import SAMPLE, SAMPLED_FROM
 from factorlab_assets.core.relations import registered
 from factorlab_assets.core.suspects import find_suspects
 from factorlab_assets.price_rules import PriceRules
 
 CUTS = (0.5, 0.8, 0.95)
-"""Where in the history's months it is cut."""
+"""The history is cut where the last repair before this share of its months became known: a finding
+that is told too early is told of bars that the cut history does not have."""
 
 
 def suspects_and_repairs(
@@ -41,8 +43,8 @@ def known_too_early(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What findings and adjusted prices knew before it was known, on histories cut short.
 
-    With the bars after a month-end cut off, the findings are exactly those of the whole history
-    with `known_at` up to it, and `seen` and `growth` up to it are the same.
+    With the bars after a day cut off, the findings are exactly those of the whole history with
+    `known_at` up to it, and `seen` and `growth` up to it are the same.
 
     Parameters
     ----------
@@ -64,9 +66,8 @@ def known_too_early(
         con.execute(f"CREATE OR REPLACE TEMP TABLE known_at_bars AS {own}")
     try:
         ((first,),) = con.sql("SELECT min(date) FROM known_at_bars").fetchall()
-        ends = month_ends(f"{first:%Y-%m}", month)
-        cuts = sorted({ends[int(len(ends) * share)].item() for share in CUTS})
         whole = suspects_and_repairs(con, "known_at_bars", second, rules, month)
+        cuts = _cuts(whole, month_ends(f"{first:%Y-%m}", month))
         _adjust(con, "known_at_whole", "known_at_bars", whole, status)
         for cut in cuts:
             bars_then = f"(FROM known_at_bars WHERE date <= DATE '{cut}')"
@@ -79,6 +80,14 @@ def known_too_early(
             con.execute(f"DROP TABLE IF EXISTS {name}")
     tried = {"tickers": len(chosen), "of_tickers": len(names), "cuts": [str(cut) for cut in cuts]}
     return broken, tried | {"findings": whole.num_rows}
+
+
+def _cuts(found: pa.Table, ends: Dates) -> list[dt.date]:
+    """The days to cut at: the last repair's `known_at` up to a month-end, else that month-end."""
+    acted = found.filter(pc.not_equal(found["action"], "keep"))
+    known = acted["known_at"].to_pylist()
+    shares = [ends[int(len(ends) * share)].item() for share in CUTS]
+    return sorted({max((day for day in known if day <= end), default=end) for end in shares})
 
 
 def _adjust(
