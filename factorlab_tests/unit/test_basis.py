@@ -123,6 +123,17 @@ def test_a_wrong_close_before_an_ex_date_is_no_early_distribution(
     assert set(statuses(rows)) == {"c"}
 
 
+def test_a_wrong_bar_before_an_ex_date_is_none_either_unless_its_volume_tells_the_same(
+    con: duckdb.DuckDBPyConnection, traded: Traded
+) -> None:
+    eve = traded.at[4] - 1
+    prices = traded.prices.copy()
+    prices[:, eve] -= traded.amount[4]
+    second = traded.table(prices, traded.volume)
+    rows = told(con, traded.file(every(traded)), traded.paid(), second)
+    assert set(statuses(rows)) == {"c"}
+
+
 def test_a_distribution_carried_late_is_dated(
     con: duckdb.DuckDBPyConnection, traded: Traded
 ) -> None:
