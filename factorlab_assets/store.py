@@ -34,6 +34,7 @@ from factorlab_assets.store_versions import Version
 
 __all__ = ["Experiment", "PartitionRecord", "Store", "Verdict", "Version", "Written"]
 
+
 class _OpenHere(threading.local):
     """Per thread: the connection that is open on a database."""
 

@@ -1,4 +1,3 @@
-
 """The format of the database: the tables of a new one, and whether those of another are the same.
 
 Belongs here: what has to hold before anything is read or written. Does not: opening the file
