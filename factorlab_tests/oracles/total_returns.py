@@ -34,7 +34,7 @@ import pyarrow as pa
 
 from factorlab_assets.core.adjust import REPAIR_COLUMNS, adjusted_prices
 from factorlab_assets.core.basis import distribution_status, price_basis
-from factorlab_assets.core.calendar import month_ends
+from factorlab_assets.core.calendar import month_end, month_ends
 from factorlab_assets.distributions import read_distributions
 from factorlab_assets.sources.vendor_csv import VendorCsv
 
@@ -72,7 +72,7 @@ class Comparison:
 
 def compare(shared: Path, *, with_second: bool = True, month: str = "2020-12") -> Comparison:
     """Both vendors' total returns, month by month."""
-    with _loaded(shared) as con:
+    with _loaded(shared, month) as con:
         second = "second" if with_second else None
         status = distribution_status(con, "stooq", "paid", second, month)
         basis = price_basis(con, "stooq", "paid", status, second, month)
@@ -249,10 +249,10 @@ def _bands(basis: pd.DataFrame) -> str:
 
 
 @contextmanager
-def _loaded(shared: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _loaded(shared: Path, month: str) -> Iterator[duckdb.DuckDBPyConnection]:
     folder = shared / "alphavantage_2020"
     tickers = sorted(file.stem for file in folder.glob("*.csv"))
-    paid, _ = read_distributions(folder, tickers, dt.date(2024, 5, 31))
+    paid, _ = read_distributions(folder, tickers, month_end(month))
     frames = [_vendor(folder / f"{name}.csv") for name in tickers]
     with duckdb.connect() as con:
         con.register("paid", paid)
