@@ -34,7 +34,9 @@ FLOOR = 5e-4
 SIGMA_BARS, SIGMA_FEWEST = 63, 21
 MEDIAN_TO_SIGMA = 1.4826
 RECENT, RECENT_TIMES = 10, 2.5
+QUIET = 0.5
 OVERNIGHT = 0.6
+WAY_BACK = 0.5
 
 TURN_SIGMAS, TURN_SIGMAS_RELATED = 6.6, 9.0
 TURN_HABIT = 3.0
@@ -46,7 +48,6 @@ SURE_SIGMAS = 15.0
 RUN_SIGMAS, RUN_SIGMAS_RELATED = 8.0, 12.0
 RUN_HABIT = 2.2
 RUN_LEAST, RUN_LEAST_RELATED = 0.03, 0.02
-RUN_QUIET = 0.5
 RUN_BACK, RUN_FLAT, RUN_HALF = 0.55, 0.5, 0.3
 
 
@@ -76,14 +77,14 @@ class Surprise:
         return cls(size, largest, turned, group_moves(grid, much), expected)
 
     def sigmas(
-        self, grid: Grid, i: Ints, b: Ints, size: Floats, habit: Floats, quiet: float = 1.0
+        self, grid: Grid, i: Ints, b: Ints, size: Floats, habit: Floats
     ) -> tuple[Floats, Floats]:
         """(M,) how many times the daily sigma a size is, 0 if it is not beyond the habit; sigma.
 
         Sigma is 1.4826 × the median size of the 63 bars before. Beyond the habit: larger than
         `habit`, and than 2.5 × the third largest of the ten bars before (an earlier wrong close
-        makes two); both scaled up where half the group moves by more than `quiet` times the largest
-        of a month.
+        makes two); both scaled up where half the group moves by more than 0.5 times the largest of
+        a month.
         """
         bars = np.maximum(b[:, None] - np.arange(1, SIGMA_BARS + 1), 0)
         before = np.abs(self.size[i[:, None], bars])
@@ -91,9 +92,19 @@ class Surprise:
         known = SIGMA_BARS - np.isnan(ordered).sum(axis=1)
         sigma = np.maximum(ordered[np.arange(len(i)), known // 2] * MEDIAN_TO_SIGMA, FLOOR)
         recent = np.sort(np.nan_to_num(before[:, :RECENT]), axis=1)[:, -3]
-        moved = np.maximum(self.common[grid.group[i], grid.session[i, b]] / quiet, 1)
+        moved = np.maximum(self.common[grid.group[i], grid.session[i, b]] / QUIET, 1)
         beyond = size >= np.maximum(habit, RECENT_TIMES * recent) * moved
         return np.where(beyond & (known >= SIGMA_FEWEST), size / sigma, 0), sigma
+
+    def summed(self, i: Ints, b: Ints, way: int) -> Floats:
+        """(M, 5) surprises added up over the bars after (way = 1) or before (−1), nearest first."""
+        bars = np.clip(b[:, None] + way * np.arange(1, BARS + 1), 0, self.size.shape[1] - 1)
+        return np.cumsum(np.nan_to_num(self.size[i[:, None], bars]), axis=1)
+
+    def is_way_back(self, i: Ints, b: Ints, move: Floats) -> Flags:
+        """(M,) whether a move takes back half of itself or more, of the five bars before."""
+        is_back: Flags = self.summed(i, b, -1) / move[:, None] <= -WAY_BACK
+        return np.logical_or.reduce(is_back, axis=1)
 
 
 @dataclass(frozen=True)
@@ -194,9 +205,10 @@ def _runs(grid: Grid, surprise: Surprise, i: Ints, b: Ints, moves: Floats) -> tu
     is_back = _is_back(moves / moves[:, :1])
     end = is_back.argmax(axis=1)
     habit = RUN_HABIT * surprise.largest[i, b // BLOCK]
-    sigmas, _ = surprise.sigmas(grid, i, b, size, habit, RUN_QUIET)
+    sigmas, _ = surprise.sigmas(grid, i, b, size, habit)
     is_run = is_back.any(axis=1) & (size >= (RUN_LEAST_RELATED if is_related else RUN_LEAST))
     is_run &= sigmas >= (RUN_SIGMAS_RELATED if is_related else RUN_SIGMAS)
+    is_run &= ~surprise.is_way_back(i, b, moves[:, 0])
     is_run &= overnight(grid, i, b, moves[:, 0], surprise.expected)
     is_run &= overnight(grid, i, b + end, moves[np.arange(len(i)), end], surprise.expected)
     return np.where(is_run, end, 0), sigmas

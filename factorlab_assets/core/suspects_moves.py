@@ -18,7 +18,7 @@ ERROR, WARNING = 0.02, 0.01
 PEERS_SIGMAS = 8.0
 PEERS_HABIT = 2.5
 PEERS_LEAST = 0.025
-PEERS_BACK, PEERS_WAY_BACK = 0.9, 0.5
+PEERS_BACK = 0.9
 PEERS_STILL = 1.5
 
 _Row = tuple[Away, int, float]
@@ -104,12 +104,10 @@ def _apart(grid: Grid, related: Surprise, peers: Peers, told: Flags, largest: Fl
     x = related.size[i, b]
     sigmas, _ = related.sigmas(grid, i, b, np.abs(x), habit[i, b // BLOCK])
     stays = (sigmas >= PEERS_SIGMAS) & (grid.session[i, b + BARS] >= 0)
+    stays &= peers.is_close[i, peers.year[grid.session[i, b]]]
     stays &= overnight(grid, i, b, x, peers.expected)
-    # Neither taken back afterwards, nor the way back from where the bars before have gone.
-    for way, most in ((1, PEERS_BACK), (-1, PEERS_WAY_BACK)):
-        bars = np.maximum(b[:, None] + way * np.arange(1, BARS + 1), 0)
-        beside = np.cumsum(np.nan_to_num(related.size[i[:, None], bars]), axis=1)
-        stays &= (beside / x[:, None] > -most).all(axis=1)
+    after = related.summed(i, b, 1)
+    stays &= (after / x[:, None] > -PEERS_BACK).all(axis=1) & ~related.is_way_back(i, b, x)
     i, b, x, sigmas = i[stays], b[stays], x[stays], sigmas[stays]
     said = [
         f"{_percent(by)}{peers.named(grid, j, t)}, and it stays; {n:.1f} sigma"

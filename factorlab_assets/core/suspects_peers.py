@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factorlab_assets.core.suspects_grid import Floats, Grid, Ints, by_session
+from factorlab_assets.core.suspects_grid import Flags, Floats, Grid, Ints, by_session
 
 N_PEERS = 3
 """A median of three bears one wrong price among the peers."""
@@ -32,10 +32,12 @@ class Peers:
     """Whose returns a ticker's are held against, and what they say.
 
     expected : (N, B) log return, NaN where a ticker has no peers.
+    is_close : (N, years) whether each peer's correlation is at least `CLOSE_CORRELATION`.
     year : (D,) calendar year of each session, from 0. chosen : year -> (N, 3), −1 = none.
     """
 
     expected: Floats
+    is_close: Flags
     year: Ints
     chosen: dict[int, Ints]
 
@@ -72,25 +74,29 @@ def expected_returns(grid: Grid, returns: Floats, clip: Floats) -> Peers:
     year -= year[0]
     starts = np.searchsorted(year, np.arange(year[-1] + 2))
     chosen = {}
+    is_close = np.zeros((len(daily), len(starts) - 1), dtype=np.bool_)
     for y, (before, start, stop) in enumerate(zip(starts, starts[1:], starts[2:], strict=False), 1):
-        own, peers, beta = _peers(np.ascontiguousarray(clipped[:, before:start]))
+        own, peers, beta, least = _peers(np.ascontiguousarray(clipped[:, before:start]))
         chosen[y] = np.full((len(daily), N_PEERS), -1)
         chosen[y][own] = peers
+        is_close[own, y] = least >= CLOSE_CORRELATION
         for at in range(0, len(own), _CHUNK):
             rows = slice(at, at + _CHUNK)
             told = beta[rows, :, None] * daily[peers[rows], start:stop]
             predicted[own[rows], start:stop] = _middle(told)
     at_bar = np.take_along_axis(predicted, np.maximum(grid.session, 0), axis=1)
-    return Peers(np.where(one_session, at_bar, np.nan), year, chosen)
+    return Peers(np.where(one_session, at_bar, np.nan), is_close, year, chosen)
 
 
-def _peers(year: Floats) -> tuple[Ints, Ints, Floats]:
-    """Tickers that have three peers (M,), their peers (M, 3) and the betas on them (M, 3)."""
+def _peers(year: Floats) -> tuple[Ints, Ints, Floats, Floats]:
+    """Tickers that have three peers (M,), their peers and the betas on them (M, 3), and the least
+    of the three correlations (M,).
+    """
     counts = (year != 0).sum(axis=1)
     enough = np.flatnonzero(counts >= FEWEST_RETURNS)
     if len(enough) <= N_PEERS:
         none = np.empty((0, N_PEERS))
-        return np.empty(0, np.int64), none.astype(np.int64), none
+        return np.empty(0, np.int64), none.astype(np.int64), none, np.empty(0)
     norm = np.sqrt(np.einsum("ij,ij->i", year, year))
     unit = year[enough] / norm[enough, None]
     by_bars = np.argsort(-counts[enough], kind="stable")[:MOST_CANDIDATES]
@@ -105,14 +111,15 @@ def _peers(year: Floats) -> tuple[Ints, Ints, Floats]:
         best = np.argpartition(-size, N_PEERS - 1, axis=1)[:, :N_PEERS]
         chosen.append(np.sort(candidates[best], axis=1))
         strength.append(np.take_along_axis(size, best, axis=1).min(axis=1))
-    has = np.concatenate(strength) >= LEAST_CORRELATION
+    least = np.concatenate(strength)
+    has = least >= LEAST_CORRELATION
     own, peers = enough[has], enough[np.concatenate(chosen)[has]]
     beta = np.empty(peers.shape)
     for j in range(N_PEERS):
         other = year[peers[:, j]]
         # Summed row by row: the last bit is the same however many tickers there are.
         beta[:, j] = (year[own] * other).sum(axis=1) / (other * other).sum(axis=1)
-    return own, peers, beta
+    return own, peers, beta, least[has]
 
 
 def _middle(told: Floats) -> Floats:
