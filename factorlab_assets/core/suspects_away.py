@@ -103,8 +103,8 @@ class Surprise:
 
     def is_way_back(self, i: Ints, b: Ints, move: Floats) -> Flags:
         """(M,) whether a move takes back half of itself or more, of the five bars before."""
-        is_back: Flags = self.summed(i, b, -1) / move[:, None] <= -WAY_BACK
-        return np.logical_or.reduce(is_back, axis=1)
+        least: Floats = np.min(self.summed(i, b, -1) / move[:, None], axis=1, initial=0)
+        return least <= -WAY_BACK
 
 
 @dataclass(frozen=True)
