@@ -28,7 +28,6 @@ from factorlab_assets.sources.planted_dividends import (
 from factorlab_assets.sources.planted_errors import (
     APART,
     BARS_PER_20_YEARS,
-    LONG_MEMORY,
     MEMORY,
     Errors,
     Fault,
@@ -210,7 +209,8 @@ def _peer_rooms(
 ) -> dict[str, Floats]:
     """Ticker with peers -> per bar, the standard deviation of its return beyond that of its class.
 
-    Returns over sigma are regressed on the mean of the class's others; five of them at least.
+    Returns over sigma are regressed on the mean of the class's others, five of them at least; what
+    is left counts as sigma does, over the 63 bars before.
     """
     rooms = {}
     for name in sorted(set(asset_classes.values())):
@@ -218,21 +218,21 @@ def _peer_rooms(
         moves = np.full((len(members), len(calendar)), np.nan)
         places = [np.searchsorted(calendar, bars.days) for bars in members]
         for row, (bars, at) in enumerate(zip(members, places, strict=True)):
-            gains = np.diff(np.log(bars.close)) / sigmas[bars.ticker][1:]
-            moves[row, at[1:]] = np.where(np.diff(at) == 1, gains, np.nan)
+            sigma = sigmas[bars.ticker][1:]
+            is_used = (np.diff(at) == 1) & np.isfinite(sigma)
+            moves[row, at[1:]] = np.where(is_used, np.diff(np.log(bars.close)) / sigma, np.nan)
         known = np.isfinite(moves)
         total, count = np.where(known, moves, 0).sum(axis=0), known.sum(axis=0)
         for row, bars in enumerate(members):
             is_used = known[row] & (count > 5)
             own = moves[row, is_used]
             others = (total[is_used] - own) / (count[is_used] - 1)
-            if len(own) > LONG_MEMORY:
-                left = own - others * float(own @ others) / float(others @ others)
-                spread = 1.4826 * float(np.median(np.abs(left)))
-                if spread > FURTHEST:
-                    continue
-                room = np.where(is_used[places[row]], spread * sigmas[bars.ticker], np.inf)
-                rooms[bars.ticker] = room
+            left = own - others * float(own @ others) / max(float(others @ others), 1e-9)
+            if len(own) and 1.4826 * float(np.median(np.abs(left))) <= FURTHEST:
+                at = np.flatnonzero(is_used[places[row]])
+                rooms[bars.ticker] = np.full(len(bars.days), np.inf)
+                apart = np.cumsum(left * sigmas[bars.ticker][at])
+                rooms[bars.ticker][at] = robust_sigma(np.exp(apart))
     return rooms
 
 

@@ -24,12 +24,14 @@ split           from a bar on all prices jump by a ratio of `SPLIT_RATIOS` or it
 outlier         wrong by 10 sigma and 5 % at least, 25 % at most (3:2 is 33 %), for 2 to 5 bars:
                 from the second on by 60 to 100 % of it. An error that never goes looks like news,
                 and is not planted unless a split or a unit (relative error of the first)
-peers           from a bar on all prices are off by 12 standard deviations of what the ticker does
-                beyond its class, 3 % at least (more than an ordinary dividend), 25 % at most: what
-                is before was adjusted for what nobody else had. Only of a ticker whose class
-                explains four fifths of its variance; to others it is news (relative error)
+peers           from a bar on all prices are off by 12 standard deviations of what the ticker did
+                beyond its class in the 63 bars before (as sigma is counted), 3 % at least (more
+                than an ordinary dividend), 25 % at most: what is before was adjusted for what
+                nobody else had. Only of a ticker whose class explains four fifths of its variance;
+                to others it is news (relative error)
 
-Errors keep 15 bars of distance, and begin with a ticker's 65th bar (peers: its 253rd).
+Errors keep 15 bars of distance, and begin with a ticker's 65th bar (peers: its 379th; a year to
+choose relatives by, and half a year of how the ticker parts from them).
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ Fault = tuple[str, np.datetime64, np.datetime64, str, float]
 """Ticker, first and last wrong bar or missing session, kind, size."""
 
 APART = 15
-MEMORY, LONG_MEMORY = 63, 252
+MEMORY, LONG_MEMORY, RELATED_MEMORY = 63, 252, 378
 BARS_PER_20_YEARS = 5040
 
 
@@ -160,7 +162,7 @@ class Errors:
         """`room`: standard deviation of what the ticker does beyond its class, per bar."""
         low = np.maximum(12 * room, 0.03)
         allowed = self.free & (low < 0.25)
-        allowed[:LONG_MEMORY] = False
+        allowed[:RELATED_MEMORY] = False
         for at in self._places(rate, allowed):
             error = self._signed(low[at], 0.25)
             self._scale(slice(0, at), 1 / (1 + error))
