@@ -16,7 +16,7 @@ from factorlab_assets.core.suspects_ratios import Slip, decimals, splits
 
 ERROR, WARNING = 0.02, 0.01
 PEERS_SIGMAS = 8.0
-PEERS_HABIT = 2.5
+PEERS_HABIT = 2.2
 PEERS_LEAST = 0.025
 PEERS_BACK = 0.9
 PEERS_STILL = 1.5
