@@ -170,21 +170,26 @@ def as_text(result: Mapping[str, Score]) -> str:
     return "\n".join(lines)
 
 
+def together(seeds: Sequence[int], rates: Rates | None = None) -> tuple[dict[str, Score], int]:
+    """The scores of several worlds taken together, and their bars."""
+    total, bars = {kind: Score() for kind in SUSPECT_KINDS}, 0
+    for seed in seeds:
+        planted, classes = world(seed, rates)
+        bars += planted.prices.num_rows
+        for kind, score in scores(planted.truth, findings(planted.prices, classes)).items():
+            total[kind].add(score)
+    return total, bars
+
+
 def report(seeds: Sequence[int]) -> str:
     """The table of all seeds taken together, and of findings where nothing was planted."""
     parts = []
     for title, rates in (("usual rates", Rates()), ("source's own gaps alone", Rates().times(0))):
-        total = {kind: Score() for kind in SUSPECT_KINDS}
-        bars = 0
-        for seed in seeds:
-            planted, classes = world(seed, rates)
-            bars += planted.prices.num_rows
-            for kind, score in scores(planted.truth, findings(planted.prices, classes)).items():
-                total[kind].add(score)
+        total, bars = together(seeds, rates)
         named = ", ".join(map(str, seeds))
         parts += [f"{title}: seeds {named}; {bars:,} bars", as_text(total), ""]
     return "\n".join(parts)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(report([int(seed) for seed in sys.argv[1:]] or [7]))
+    sys.stdout.write(report([int(seed) for seed in sys.argv[1:]] or [7, 11, 2024]))

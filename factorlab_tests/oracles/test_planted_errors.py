@@ -9,28 +9,34 @@ from __future__ import annotations
 import datetime as dt
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from factorlab_assets.schemas import SUSPECT_KINDS
-from factorlab_tests.oracles.confusion import Score, as_text, findings, scores, world
+from factorlab_tests.oracles.confusion import Score, as_text, scores, together, world
 
-SEEDS = (7, 2024)
-"""Two worlds: figures set by eye on one must hold on the other."""
+SEEDS = (7, 11, 2024)
+"""Worlds, taken together: in one of them some 95 errors of a kind give recall to 2 % at best."""
 RECALL, PRECISION = 0.95, 0.90
 
 
-@pytest.fixture(scope="module", params=SEEDS)
-def result(request: pytest.FixtureRequest) -> dict[str, Score]:
-    planted, classes = world(request.param)
-    assert len(classes) >= 200
-    return scores(planted.truth, findings(planted.prices, classes))
+@pytest.fixture(scope="module")
+def result() -> dict[str, Score]:
+    return together(SEEDS)[0]
+
+
+def test_a_world_has_two_hundred_tickers_and_twenty_years() -> None:
+    planted, classes = world(SEEDS[0])
+    days = planted.prices["date"]
+    assert len(set(planted.prices["ticker"].to_pylist())) == len(classes) >= 200
+    assert pc.max(days).as_py().year - pc.min(days).as_py().year == 20
 
 
 @pytest.mark.parametrize("kind", SUSPECT_KINDS)
 def test_planted_errors_are_found_and_little_else(result: dict[str, Score], kind: str) -> None:
     score = result[kind]
-    # Below 60 errors, one that chance put out of sight would move recall by more than 1.6 %.
-    assert score.planted >= (5 if kind == "missing_market" else 60)
+    # Of 200 errors ten may be missed: chance moves recall by 1.5 %.
+    assert score.planted >= (15 if kind == "missing_market" else 200)
     assert score.recall >= RECALL, as_text({kind: score})
     assert score.precision >= PRECISION, as_text({kind: score})
 
