@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from factorlab_assets import cli_prices, cli_revisions, prices, schemas
+from factorlab_assets import cli_prices, cli_revisions, prices
 from factorlab_assets.cli_options import Demo, Month, settings_of, store_of
 from factorlab_assets.cli_tables import (
     out,
@@ -156,10 +156,7 @@ def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
             do=f"factorlab ingest --month {month} …",
         )
     chosen = sorted(set(names)) or list(good)
-    inputs = prices.Inputs.current(store_of(settings), settings, month)
-    if inputs and store_of(settings).refusals(
-        schemas.MONTHLY_RETURNS, [month], {month: inputs.fingerprint}
-    ):
+    if not prices.are_ready(store_of(settings), settings, month):
         with _progress(f"prices {month}", PRICE_STEPS):
             launch.run_prices(_definitions(settings), month)
     try:

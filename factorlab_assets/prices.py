@@ -34,6 +34,10 @@ SELECT ticker, min(date) AS first_date, max(date) AS last_date, 'synthetic' AS b
 FROM {bars} GROUP BY ticker ORDER BY ticker"""
 
 
+READ_BY_RESEARCH = (schemas.PRICE_BASIS, schemas.ADJUSTED_PRICES, schemas.MONTHLY_RETURNS)
+"""The tables of a month that a strategy is computed from."""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a month's adjusted prices are a function of, beside the code."""
@@ -128,6 +132,16 @@ class Inputs:
         )
 
 
+def are_ready(store: Store, settings: Settings, month: str) -> bool:
+    """Whether all that research reads of a month may be read, and is of its current inputs."""
+    inputs = Inputs.current(store, settings, month)
+    if inputs is None:
+        return False
+    fresh = {month: inputs.fingerprint}
+    with store.read():
+        return not any(store.refusals(table, [month], fresh) for table in READ_BY_RESEARCH)
+
+
 @contextmanager
 def adjusted(
     con: duckdb.DuckDBPyConnection, inputs: Inputs, suspected: pa.Table, status: pa.Table
@@ -210,9 +224,8 @@ def caveats(version: Version, resolved: Resolved, choice: Choice) -> str:
 
 def _needed(resolved: Resolved, every: Collection[str]) -> set[str]:
     """The tickers whose prices a strategy's figures rest on."""
-    needed = set(every) if resolved.tickers is None else set(resolved.tickers)
-    if resolved.benchmark is not None:
-        return needed | _needed(resolved.benchmark, every)
+    both = [resolved] if resolved.benchmark is None else [resolved, resolved.benchmark]
+    needed = {t for one in both for t in (every if one.tickers is None else one.tickers)}
     named = resolved.strategy.benchmark
     return needed | (set(research.BALANCED) if named == "60/40" else {named})
 

@@ -149,14 +149,17 @@ def changed_data(
     active = {name for name, said in good.items() if said.active}
     try:
         outdated = outdated_cells(_impatient(store), settings)
+        records = _impatient(store).partitions(schemas.METRICS)
     except StoreBusyError as error:
         yield dg.SkipReason(str(error))
         return
     wanted = {key: named for key, named in outdated.items() if key.split("|")[1] in active}
     if not wanted:
         yield dg.SkipReason("every computed cell of an active strategy rests on current data")
+    # Asked for once per state of the cell: the same prices may be wanted again after others.
+    since = {record.partition: record.written_at.isoformat() for record in records}
     for key, named in sorted(wanted.items()):
-        yield dg.RunRequest(run_key=f"{named}|{key}", partition_key=key)
+        yield dg.RunRequest(run_key=f"{named}|{key}|{since[key]}", partition_key=key)
 
 
 def outdated_cells(store: Store, settings: Settings) -> dict[str, str]:

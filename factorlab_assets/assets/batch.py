@@ -150,7 +150,7 @@ def research_asset(
             description=table.schema.description,
             kinds={"duckdb", *kinds},
             owners=present.OWNERS,
-            deps=["monthly_returns", *deps, *inputs],
+            deps=["monthly_returns", "price_basis", *deps, *inputs],
             partitions_def=partitions.CELLS,
             backfill_policy=dg.BackfillPolicy.single_run(),
             metadata={"dagster/column_schema": present.column_schema(table)},
