@@ -223,6 +223,20 @@ def test_a_price_that_turns_through_the_day_is_news(market: Market) -> None:
     assert market.find() == []
 
 
+def test_a_close_of_which_a_third_stays_is_told_when_the_rest_has_not_gone(market: Market) -> None:
+    market.close[0, AT + 1 :] *= 1.06
+    market.close[0, AT] = 120
+    assert brief(market.find()) == [("A", day(AT), "spike", day(AT + 5))]
+    market.keep[:, AT + 5 :] = False
+    assert market.find() == []
+
+
+def test_of_two_that_overlap_the_one_known_first_is_told(market: Market) -> None:
+    market.close[0, AT:] *= 1.2
+    market.close[0, AT + 1] = 107  # the dip, not the 120 before it
+    assert brief(market.find()) == [("A", day(AT + 1), "spike", day(AT + 2))]
+
+
 def test_less_than_a_rare_move_is_no_spike(market: Market) -> None:
     market.close[0, AT] = 111  # 6.4 sigma
     assert market.find() == []
@@ -310,11 +324,12 @@ def test_a_fall_by_no_splits_ratio_is_news(market: Market) -> None:
     assert market.find() == []
 
 
-def test_a_split_is_told_when_it_has_stayed_for_five_bars(market: Market) -> None:
-    market.close[0, -5:] /= 2
-    assert market.find() == []
-    market.close[0, -6] /= 2
-    assert brief(market.find()) == [("A", day(len(DAYS) - 6), "split", day(len(DAYS) - 1))]
+def test_a_split_is_told_when_it_has_stayed_for_five_bars() -> None:
+    year = Market(days=DAYS[:252])  # twelve blocks to the last bar
+    year.close[0, -5:] /= 2
+    assert year.find() == []
+    year.close[0, -6] /= 2
+    assert brief(year.find()) == [("A", day(246), "split", day(251))]
 
 
 # outlier
