@@ -98,10 +98,10 @@ class Inputs:
             return None
         return ingest.version_rows("distributions", self.version.data_version_id)
 
-    def suspects(self, con: duckdb.DuckDBPyConnection) -> pa.Table:
+    def suspects(self, con: duckdb.DuckDBPyConnection, status: pa.Table) -> pa.Table:
         """Rows of `suspect_prices`, what the rules do about each of them included."""
         return known_at.suspects_and_repairs(
-            con, self.bars, self.second_bars, self.rules, self.version.month
+            con, self.bars, self.second_bars, self.rules, status, self.version.month
         )
 
     def known_too_early(

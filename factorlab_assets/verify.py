@@ -59,8 +59,8 @@ def recompute(store: Store, inputs: prices.Inputs, resolved: Resolved) -> Mappin
     """Every research table of one experiment, from the stored bars, as the store would hold it."""
     version = inputs.version
     with store.read() as con:
-        suspected = inputs.suspects(con)
         status = inputs.distribution_status(con)
+        suspected = inputs.suspects(con, status)
         stretches = inputs.price_basis(con, status)
         choice = prices.Chooser.of(stretches, is_synthetic=inputs.is_synthetic).choose(resolved)
         with prices.adjusted(con, inputs, suspected, status) as bars:

@@ -16,8 +16,10 @@ from factorlab_assets import schemas
 from factorlab_assets.reports import charts
 
 PREVIEW_ROWS = 8
-SAID_ELSEWHERE = ("month", "strategy", "data_version_id")
+SAID_ELSEWHERE = ("month", "strategy", "data_version_id", "second_version_id", "earlier_version_id")
 """Columns that are the same in every row of a partition, and so not in its preview."""
+PROSE = ("evidence", "reason", "reasons", "detail", "known_at", "old_close", "price_basis")
+"""Columns that a preview has no room for; the table and `factorlab prices` have them."""
 OWNERS = ["team:research"]
 
 
@@ -59,8 +61,11 @@ def rows_metadata(rows: pa.Table) -> dict[str, Any]:
         last = rows
         if "ticker" in rows.column_names and "date_range" in said:
             last = rows.filter(pc.equal(rows["date"], span["max"]))
+            if last.num_rows < 2:
+                last = rows.sort_by([("date", "ascending"), ("ticker", "ascending")])
         last = last.slice(max(last.num_rows - PREVIEW_ROWS, 0))
-        last = last.drop_columns([name for name in SAID_ELSEWHERE if name in rows.column_names])
+        unsaid = (*SAID_ELSEWHERE, *PROSE)
+        last = last.drop_columns([name for name in unsaid if name in rows.column_names])
         said["preview"] = dg.MetadataValue.md(charts.preview_table(last, PREVIEW_ROWS))
     return said
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 
 from factorlab_assets import ingest, prices, schemas
@@ -24,11 +25,11 @@ from factorlab_assets.store import Verdict
 from factorlab_assets.store_partitions import arrow_schema
 
 
-@month_asset("raw_prices")
+@month_asset("raw_prices", "distribution_status")
 def suspect_prices(month: Month) -> checks.Stored:
     """Bars that are probably wrong, and what the rule file does about each."""
     with month.store.read() as con:
-        rows = month.inputs.suspects(con)
+        rows = month.inputs.suspects(con, month.loaded("distribution_status"))
     return month.write(rows, by_kind_and_action=_counted(rows, "kind", "action"))
 
 
@@ -50,6 +51,7 @@ def price_basis(month: Month) -> checks.Stored:
     return month.write(
         rows,
         total_return_known=f"{sum(known.values())} of {len(known)} tickers",
+        by_year=dg.MetadataValue.md(charts_prices.basis_text(rows) or "too many tickers to show"),
         bands=present.picture(picture, "price basis of each ticker over time"),
     )
 

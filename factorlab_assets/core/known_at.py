@@ -27,10 +27,15 @@ that is told too early is told of bars that the cut history does not have."""
 
 
 def suspects_and_repairs(
-    con: duckdb.DuckDBPyConnection, bars: str, second: str | None, rules: PriceRules, month: str
+    con: duckdb.DuckDBPyConnection,
+    bars: str,
+    second: str | None,
+    rules: PriceRules,
+    status: pa.Table,
+    month: str,
 ) -> pa.Table:
     """Suspect bars up to a month and what the rules make of each: rows of `suspect_prices`."""
-    return repairs(con, find_suspects(con, bars, month), bars, second, rules)
+    return repairs(con, find_suspects(con, bars, month), bars, second, rules, status)
 
 
 def known_too_early(
@@ -66,12 +71,13 @@ def known_too_early(
         con.execute(f"CREATE OR REPLACE TEMP TABLE known_at_bars AS {own}")
     try:
         ((first,),) = con.sql("SELECT min(date) FROM known_at_bars").fetchall()
-        whole = suspects_and_repairs(con, "known_at_bars", second, rules, month)
+        whole = suspects_and_repairs(con, "known_at_bars", second, rules, status, month)
         cuts = _cuts(whole, month_ends(f"{first:%Y-%m}", month))
         _adjust(con, "known_at_whole", "known_at_bars", whole, status)
         for cut in cuts:
             bars_then = f"(FROM known_at_bars WHERE date <= DATE '{cut}')"
-            then = suspects_and_repairs(con, bars_then, second, rules, f"{cut:%Y-%m}")
+            month_then = f"{cut:%Y-%m}"
+            then = suspects_and_repairs(con, bars_then, second, rules, status, month_then)
             broken += _other_findings(con, whole, then, cut)
             _adjust(con, "known_at_then", bars_then, then, status)
             broken += _other_prices(con, cut)

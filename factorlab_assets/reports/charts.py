@@ -10,6 +10,7 @@ says "no data". Dates are ascending, NaN = not known, text from outside is escap
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -379,6 +380,8 @@ def inline_excess(markdown: str) -> int:
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, dt.date):
+        return str(value).replace("-", "\N{NON-BREAKING HYPHEN}")  # else a narrow column breaks it
     return f"{value:.5g}" if isinstance(value, float) else escape_markdown(str(value))
 
 

@@ -24,6 +24,7 @@ HUES = {"price_only": BLUE, "adjusted": GREEN, "mixed": ORANGE, "unknown": "#c3c
 HUES |= {"synthetic": "#b8a800"}
 NAMES = {"price_only": "price only", "adjusted": "with distributions", "mixed": "with some"}
 NAMES |= {"unknown": "cannot be told", "synthetic": "synthetic"}
+SHADES = {"price_only": "░", "adjusted": "█", "mixed": "▒", "unknown": "·", "synthetic": "~"}
 KNOWN = "total return known"
 COLUMNS = 240
 """Dates at which tickers are counted where there are too many for bands."""
@@ -55,6 +56,40 @@ def basis_band(stretches: pa.Table, *, title: str) -> str:
         body, bottom = _bands(stretches, tickers, span)
     legend = _legend([b for b in HUES if b in bases], bool(known.any()), bottom + 36)
     return svg.frame(title, basis, said, body + legend, height=round(bottom) + 66)
+
+
+def basis_text(stretches: pa.Table) -> str:
+    """The bands in letters, a year each, small enough to be seen without a click; markdown.
+
+    Nothing where there are too many tickers for bands. In a year of two bases the later one counts.
+
+    >>> day = lambda text: pa.scalar(text).cast(pa.date32())
+    >>> rows = {"ticker": ["A", "A"], "first_date": [day("2019-03-01"), day("2020-07-01")]}
+    >>> rows |= {"last_date": [day("2020-06-30"), day("2021-05-31")]}
+    >>> print(basis_text(pa.table(rows | {"basis": ["price_only", "adjusted"]})))
+    ```
+      2019–2021
+    A  ░██
+    ░ price only  █ with distributions
+    ```
+    """
+    rows = stretches.select(["ticker", "first_date", "last_date", "basis"]).to_pylist()
+    tickers = sorted({row["ticker"] for row in rows})
+    if not rows or len(tickers) > MAX_BANDS // 2:
+        return ""
+    first = min(row["first_date"].year for row in rows)
+    last = max(row["last_date"].year for row in rows)
+    width = max(map(len, tickers))
+    years = {ticker: [" "] * (last - first + 1) for ticker in tickers}
+    for row in sorted(rows, key=lambda row: (row["ticker"], row["first_date"])):
+        span = range(row["first_date"].year - first, row["last_date"].year - first + 1)
+        for year in span:
+            years[row["ticker"]][year] = SHADES[row["basis"]]
+    lines = [f"{'':<{width}} {first}–{last}"]
+    lines += [f"{ticker:<{width}} {''.join(years[ticker])}" for ticker in tickers]
+    used = [basis for basis in SHADES if basis in {row["basis"] for row in rows}]
+    lines.append("  ".join(f"{SHADES[basis]} {NAMES[basis]}" for basis in used))
+    return "\n".join(["```", *lines, "```"])
 
 
 def overall_basis(stretches: pa.Table) -> str:

@@ -79,7 +79,8 @@ def test_research_follows_the_design_graph() -> None:
     def upstream(name: str) -> set[str]:
         return {dep.asset_key.to_user_string() for dep in SPECS[name].deps}
 
-    assert upstream("suspect_prices") == upstream("distribution_status") == {"raw_prices"}
+    assert upstream("distribution_status") == {"raw_prices"}
+    assert upstream("suspect_prices") == {"raw_prices", "distribution_status"}
     assert upstream("price_quality") == {"raw_prices", "suspect_prices", "price_basis"}
     assert upstream("adjusted_prices") == {"raw_prices", "suspect_prices", "distribution_status"}
     assert upstream("monthly_returns") == {"adjusted_prices"}
