@@ -49,10 +49,10 @@ def found(shared_data: Path) -> list[Row]:
 
 
 def test_the_list_is_short_enough_to_be_read(found: list[Row]) -> None:
-    bounds = {"missing": 300, "stale": 15, "spike": 350, "outlier": 10, "peers": 160, "volume": 5}
+    bounds = {"missing": 300, "stale": 13, "spike": 290, "outlier": 8, "peers": 165, "volume": 3}
     counts = Counter(row["kind"] for row in found)
     assert {kind: n for kind, n in counts.items() if n > bounds.get(kind, 1)} == {}
-    assert sum(row["severity"] != "info" for row in found) < 400
+    assert sum(row["severity"] != "info" for row in found) < 300
 
 
 def test_the_session_that_nine_in_ten_lack_is_found(found: list[Row]) -> None:
