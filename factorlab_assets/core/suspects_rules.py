@@ -38,8 +38,8 @@ _RECENT = Rule(
     f"and {away.RECENT_TIMES:g} × the third largest move of the {away.RECENT} bars before; both "
     f"scaled up by what half the group moves beyond {away.QUIET:g} × its month's largest",
     "in a crash everything is beyond its habit: the findings that this took out of the archive "
-    "were nearly all of 2008, 2011 and 2020, the two that a second vendor denied among them; an earlier "
-    "wrong close makes two large moves, so the third counts",
+    "were nearly all of 2008, 2011 and 2020, the two that a second vendor denied among them; an "
+    "earlier wrong close makes two large moves, so the third counts",
 )
 
 SUSPECT_RULES: Mapping[str, tuple[Rule, ...]] = {
