@@ -23,6 +23,7 @@ from factorlab_assets.sources.base import Fetched, Source
 from factorlab_assets.sources.stooq_http import StooqHttp
 from factorlab_assets.sources.synthetic import Synthetic
 from factorlab_assets.store import Store, Verdict, Version
+from factorlab_assets.store_partitions import WARNING
 from factorlab_assets.store_versions import another_source, current_of
 
 MIN_COVERED = 0.5
@@ -56,7 +57,8 @@ def ingest(
     """Fetch everything known at the close of `month` and store it as a data version.
 
     The settings say which source, path, universe and distributions. Nothing is stored unless the
-    source reaches the month's last exchange session and covers enough of the tickers asked for.
+    source covers enough of the tickers asked for, and reaches the month's last exchange session; a
+    second source may end earlier, with a note.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ def ingest(
     tickers = _tickers(settings, universes)
     source = source_of(settings, universes)
     fetched = source.fetch(tickers, end)
-    verdicts = [_coverage(fetched), _freshness(fetched, end)]
+    verdicts = [_coverage(fetched), _freshness(fetched, end, second)]
     for verdict in verdicts:
         if not verdict.passed:
             raise FactorLabError(
@@ -107,6 +109,7 @@ def ingest(
     )
     if isinstance(source, StooqHttp):
         source.finish(fetched, end)
+    notes += [v.detail[WARNING] for v in verdicts if WARNING in v.detail]
     return Ingested(version, fetched, [*fetched.notes, *notes])
 
 
@@ -195,7 +198,7 @@ def _observed_at(settings: Settings, end: dt.date) -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
 
 
-def _freshness(fetched: Fetched, end: dt.date) -> Verdict:
+def _freshness(fetched: Fetched, end: dt.date, second: bool) -> Verdict:
     dates = fetched.prices.column("date")
     last = max((c.last_date for c in fetched.coverage if c.last_date), default=None)
     stale = [c.ticker for c in fetched.coverage if c.last_date and c.last_date < end]
@@ -206,7 +209,9 @@ def _freshness(fetched: Fetched, end: dt.date) -> Verdict:
         "tickers_ending_earlier": len(stale),
         "for_example": stale[:5],
     }
-    return Verdict("", "freshness", last == end, detail)
+    if second and last != end:
+        detail[WARNING] = f"the second source ends on {last}: nothing later is held against it"
+    return Verdict("", "freshness", second or last == end, detail)
 
 
 def _coverage(fetched: Fetched) -> Verdict:

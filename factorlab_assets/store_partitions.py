@@ -48,6 +48,10 @@ _ARROW = {
 }
 
 
+WARNING = "warning"
+"""A passed verdict whose detail says this is shown as a warning."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What a check said of a partition; `detail` holds figures or offending rows, JSON-like."""

@@ -25,7 +25,7 @@ from factorlab_assets.core.tables import by_strategy
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.settings import Settings
 from factorlab_assets.store import Experiment, Store, Verdict, Version, Written
-from factorlab_assets.store_partitions import arrow_schema
+from factorlab_assets.store_partitions import WARNING, arrow_schema
 
 RESEARCH_TABLES = ("factor_signals", "scores", "weights", "backtest_returns", "daily_returns")
 LAST_TABLE = "metrics"
@@ -115,7 +115,7 @@ class Month:
         """
         detail: dict[str, Any] = {"violations": len(violations), "first": list(violations[:5])}
         if only_warn and violations:
-            detail[checks.WARNING] = f"{len(violations)} violations; the setting is to warn"
+            detail[WARNING] = f"{len(violations)} violations; the setting is to warn"
         self.verdicts.append(Verdict(cell.key, check, only_warn or not violations, detail))
 
     def rows(self, table: str, cell: Cell) -> pa.Table:

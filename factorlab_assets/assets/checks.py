@@ -22,12 +22,10 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from factorlab_assets import schemas
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.store import Verdict
+from factorlab_assets.store_partitions import WARNING
 
 PROGRESS = logging.getLogger("factorlab.progress")
 """Says each table as it is done; the `factorlab` command listens."""
-
-WARNING = "warning"
-"""A passed verdict whose detail says this is shown as a warning."""
 
 DESCRIPTIONS = {
     "schema": "Columns, types, ranges, row rules and primary key of the table's schema.",

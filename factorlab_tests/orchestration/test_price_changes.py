@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,12 @@ def experiments(project: Project) -> list[str]:
     return [row["experiment_id"] for row in found if row["status"] == "done"]
 
 
+def assert_reproduced(project: Project, *experiment_ids: str) -> None:
+    for experiment_id in experiment_ids:
+        found = verify(project.store, experiment_id)
+        assert found.identical, found.told
+
+
 def cli(project: Project) -> Command:
     """`factorlab` in the project."""
     said = project.settings
@@ -99,11 +105,11 @@ def adjusted_anew(project: Project) -> dg.ExecuteInProcessResult:
     return project._execute("prices", partition_key=MONTH, asset_selection=keys)
 
 
-def ingest_beside(project: Project, source: str, folder: str, **said: bool) -> None:
-    """Store a second version, and compute nothing of it."""
+def ingest_beside(project: Project, source: str, folder: str, **said: bool) -> Sequence[str]:
+    """Store a second version, and compute nothing of it; the notes of that."""
     path = project.settings.root / folder
     settings = project.settings.model_copy(update={"source": source, "source_path": path})
-    ingest.ingest(project.store, settings, MONTH, second=True, **said)
+    return ingest.ingest(project.store, settings, MONTH, second=True, **said).notes
 
 
 def requests(project: Project) -> list[Any]:
@@ -134,9 +140,11 @@ def test_another_rule_changes_the_prices_and_what_rests_on_them_alone(
     ruled = ("action", "new_close", "reason")
     assert {name for name in kept if kept[name] != dropped[name]} == set(ruled)
     assert (kept["action"], kept["new_close"]) == ("keep", kept["old_close"])
+    assert prices.are_ready(project.store, project.settings, MONTH)
     first, second = experiments(project)
     assert first != second
-    assert prices.are_ready(project.store, project.settings, MONTH)
+    project.settings.price_rules_path.unlink()
+    assert_reproduced(project, first, second)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +270,18 @@ def test_a_second_source_makes_cells_outdated_once_prices_are_adjusted(
     assert automation.outdated_cells(both.store, both.settings) == {}
 
 
+def test_a_second_source_may_end_before_the_month_does(alone: Project, tmp_path: Path) -> None:
+    """An older archive: a bar after its end has no second close, and is dropped as without one."""
+    project = vendors.copied(alone, tmp_path)
+    vendors.vendor_two(project.settings.root / "older", through=vendors.LAST_GOOD)
+    (note,) = ingest_beside(project, "alphavantage", "older")
+    assert str(LAST_GOOD) in note
+    assert failure(adjusted_anew(project)) == ""
+    (finding,) = rows(project, "suspect_prices")
+    assert (finding["action"], finding["new_close"]) == ("replace", None)
+    assert contents(project)["adjusted_prices"] == contents(alone)["adjusted_prices"]
+
+
 def test_the_same_prices_wanted_again_after_others_are_asked_for_again(
     alone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,9 +304,7 @@ def test_experiments_are_reproduced_from_their_own_second_source_and_rules(
     project.settings.price_rules_path.write_text(KEEP)
     without, with_second = experiments(project)
     assert without != with_second
-    for experiment_id in (without, with_second):
-        found = verify(project.store, experiment_id)
-        assert found.identical, found.told
+    assert_reproduced(project, without, with_second)
 
 
 def test_prune_spares_second_versions_that_experiments_name(
@@ -302,8 +320,7 @@ def test_prune_spares_second_versions_that_experiments_name(
         assert current_inputs(project).second != old
         assert project.store.prune(dry_run=False) == ([] if spared else [old.data_version_id])
         if spared:
-            found = verify(project.store, experiments(project)[-1])
-            assert found.identical, found.told
+            assert_reproduced(project, experiments(project)[-1])
 
 
 # A month ingested again

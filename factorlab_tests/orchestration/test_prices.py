@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 import pytest
 
 from factorlab_assets import schemas
+from factorlab_assets.prices import Chooser
+from factorlab_assets.strategy import Resolved, Strategy
 from factorlab_tests.orchestration import two_vendors as vendors
 from factorlab_tests.orchestration.conftest import (
     Project,
@@ -223,3 +225,24 @@ def test_with_the_setting_to_block_it_is_refused(alone: Project, tmp_path: Path)
     assert "one_basis" in project.store.refusals(schemas.FACTOR_SIGNALS, [key])[key]
     last = project.store.experiments().to_pylist()[-1]
     assert (last["status"], "NOL" in last["detail"]) == ("failed", True)
+    project.settings.price_rules_path.write_text("mixed_basis: warn\n")
+    signals = [dg.AssetKey("factor_signals")]
+    assert failure(project.cell("totals_unlisted", MONTH, asset_selection=signals)) == ""
+    assert project.store.refusals(schemas.FACTOR_SIGNALS, [key]) == {}
+
+
+def test_a_benchmark_strategys_own_benchmark_decides_nothing() -> None:
+    """Only the net returns of the other strategy are compared with, so only its tickers count."""
+
+    def held(name: str, ticker: str, benchmark: str, of: Resolved | None = None) -> Resolved:
+        said = Strategy(name=name, description="held", benchmark=benchmark)
+        return Resolved(strategy=said, tickers=(ticker,), asset_classes={}, benchmark=of)
+
+    other = held("other", "B", "Z")
+    mine = held("mine", "A", "strategy:other", other)
+    known = {"A": True, "B": True, "Z": False}
+    about = {ticker: {"ticker": ticker, "basis": "price_only"} for ticker in known}
+    chooser = Chooser(about, known, is_synthetic=False)
+    assert chooser.choose(mine).label == "total_return"
+    assert chooser.choose(other).label == "close"
+    assert Chooser(about, known | {"B": False}, is_synthetic=False).choose(mine).label == "close"

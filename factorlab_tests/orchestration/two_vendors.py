@@ -83,32 +83,31 @@ def spiked(traded: Traded) -> np.ndarray:
     return prices
 
 
-def vendor_one(folder: Path, *, through: dt.date = LAST_DAY, carrying: str = "") -> Path:
-    """Stooq's per-symbol files up to a day; the closes of `carrying` carry all that was paid."""
+def vendor_one(folder: Path, *, carrying: str = "") -> Path:
+    """Stooq's per-symbol files; the closes of `carrying` carry all that was paid."""
     folder.mkdir(parents=True)
     for ticker, traded in TRADED.items():
         rows = traded.table(spiked(traded) if ticker == "INC" else traded.prices, traded.volume)
         if ticker == carrying:
             rows = traded.file(range(len(traded.at)))
-        lines = ["Date,Open,High,Low,Close,Volume", *_lines(rows, through)]
+        lines = ["Date,Open,High,Low,Close,Volume", *_lines(rows)]
         (folder / f"{ticker.lower()}_us_d.csv").write_text("\n".join(lines) + "\n")
     return folder
 
 
-def _lines(rows: pa.Table, through: dt.date) -> Iterator[str]:
+def _lines(rows: pa.Table) -> Iterator[str]:
     for row in rows.to_pylist():
-        if row["date"] <= through:
-            prices = ",".join(f"{row[name]:.10g}" for name in ("open", "high", "low", "close"))
-            yield f"{row['date']},{prices},{row['volume']:.10g}"
+        prices = ",".join(f"{row[name]:.10g}" for name in ("open", "high", "low", "close"))
+        yield f"{row['date']},{prices},{row['volume']:.10g}"
 
 
-def vendor_two(folder: Path) -> Path:
-    """The second vendor's files: traded prices, what was paid beside them, newest first."""
+def vendor_two(folder: Path, *, through: dt.date = LAST_DAY) -> Path:
+    """The second vendor's files up to a day: traded prices and what was paid, newest first."""
     folder.mkdir(parents=True)
     for ticker, traded in TRADED.items():
         paid = dict(zip(traded.at.tolist(), traded.amount.tolist(), strict=True))
         lines = []
-        for at, day in enumerate(traded.days.tolist()):
+        for at, day in enumerate(d for d in traded.days.tolist() if d <= through):
             o, h, low, c = (f"{price:.2f}" for price in traded.prices[:, at])
             volume, amount = f"{traded.volume[at]:.0f}", paid.get(at, 0) * (ticker in PAYING)
             lines.append(f"{day},{o},{h},{low},{c},{c},{volume},{amount:.3f},1.0")
