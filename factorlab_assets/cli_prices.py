@@ -125,23 +125,25 @@ def list_suspects(
 def hold_against(
     here: Annotated[str, typer.Argument(help="a data version, as `factorlab versions` lists it")],
     there: Annotated[str, typer.Argument(help="another one")],
+    third: Annotated[str, typer.Option(help="one more, to tell which of the two is odd")] = "",
     limit: Limit = 20,
     demo: Demo = False,
 ) -> None:
     """Compare two data versions day by day: where returns differ, and which of them is odd."""
-    from factorlab_assets import ingest, strategy
+    from factorlab_assets import ingest
     from factorlab_assets.core.reconcile import reconcile as compare
 
     settings = settings_of(demo)
     store = store_of(settings)
-    versions = [stored_version(store, name) for name in (here, there)]
-    universes = strategy.load_universes(settings.universes_path)
-    classes = {t: cls for universe in universes.values() for t, cls in universe.tickers.items()}
-    mine, theirs = (ingest.version_bars(version.data_version_id) for version in versions)
+    versions = [stored_version(store, name) for name in filter(None, (here, there, third))]
+    classes = ingest.asset_classes(settings)
+    mine, theirs, *more = (ingest.version_bars(version.data_version_id) for version in versions)
+    judge = more[0] if more else None
     month = min(version.month for version in versions)
     with store.read() as con:
-        rows = compare(con, mine, theirs, month, asset_classes=classes).to_pylist()
-    for place, version in zip(("here   ", "there  "), versions, strict=True):
+        found = compare(con, mine, theirs, month, asset_classes=classes, third=judge)
+    rows = found.to_pylist()
+    for place, version in zip(("here   ", "there  ", "third  "), versions, strict=False):
         say_version(version, place)
     counts = Counter((row["kind"], row["odd"]) for row in rows)
     table = plain_table("kind", "odd: here", "there", "both", "unclear", numbers=4)

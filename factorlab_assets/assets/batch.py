@@ -61,12 +61,14 @@ class Month:
     """The cells of one month: their prices, their inputs, and who was dropped and why.
 
     choices : what basis each strategy reads. markets : the month's panel on each basis in use.
+    stretches : the month's rows of `price_basis`.
     """
 
     price_inputs: prices.Inputs
     cells: list[Cell]
     choices: dict[str, prices.Choice]
     markets: dict[Basis, Panel]
+    stretches: pa.Table
     store: Store
     inputs: dict[str, dict[str, pa.Table]]
     dropped: dict[str, str] = field(default_factory=dict)
@@ -276,7 +278,7 @@ class Run:
         choices = {cell.name: chooser.choose(cell.resolved) for cell in good}
         bases = {choice.basis for choice in choices.values()}
         markets = {basis: SharedPanel.of(panel_from_table(monthly, basis)) for basis in bases}
-        return Month(inputs, good, choices, dict(markets), self.store, given, dropped)
+        return Month(inputs, good, choices, dict(markets), stretches, self.store, given, dropped)
 
     def _input(self, table: str, experiments: Mapping[str, str]) -> dict[str, pa.Table]:
         """The rows of cells by strategy: those that this process wrote, or as they are stored."""

@@ -22,7 +22,7 @@ from factorlab_assets.core.daily import Daily, DailyPrices
 from factorlab_assets.core.holding import carried
 from factorlab_assets.core.panel import Basis, Panel
 from factorlab_assets.core.portfolio import Book
-from factorlab_assets.reports import charts, inline
+from factorlab_assets.reports import charts, charts_prices, inline
 
 
 @research_asset()
@@ -127,12 +127,19 @@ def metrics(month: Month) -> pa.Table:
         full = segments[0]
         shown = {name: full[name] for name in _HEADLINE if np.isfinite(full[name])}
         month.show(cell, **{name: round(float(value), 6) for name, value in shown.items()})
-        month.show(cell, all=present.figures(full))
+        month.show(cell, all=present.figures(full), price_bands=_bands(month, cell))
     return tables.metrics_table(((cell.name, made) for cell, made in done))
 
 
 ASSETS = [factor_signals, scores, weights, backtest_returns, daily_returns, metrics]
 _HEADLINE = ("cagr", "volatility_ann", "sharpe", "max_drawdown", "max_drawdown_daily")
+
+
+def _bands(month: Month, cell: Cell) -> Any:
+    """What the closes of the strategy's tickers mean, year by year."""
+    own = pa.array(_panel(month, cell).tickers.tolist())
+    stretches = month.stretches.filter(pc.is_in(month.stretches["ticker"], own))
+    return dg.MetadataValue.md(charts_prices.basis_text(stretches) or "too many tickers to show")
 
 
 def _panel(month: Month, cell: Cell) -> Panel:
