@@ -142,21 +142,36 @@ def show_metrics(store: Any, month: str, names: Sequence[str]) -> None:
     refused = store.refusals(schemas.METRICS, keys)
     good = [key for key in keys if key not in refused]
     rows = store.load(schemas.METRICS, good).to_pylist() if good else []
+    rows = [row for row in rows if row["segment"] == "full"]
     heads = [head for head, _ in _SHOWN.values()]
     table = plain_table("strategy", *heads, numbers=len(heads))
     for row in rows:
-        if row["segment"] == "full":
-            numbers = [_number(row[name], form) for name, (_, form) in _SHOWN.items()]
-            table.add_row(row["strategy"], *numbers)
+        numbers = [_number(row[name], form) for name, (_, form) in _SHOWN.items()]
+        table.add_row(row["strategy"], *numbers)
     if rows:
-        about = [("basis", "price_basis"), ("cash", "rf_label"), ("caveats", "caveats")]
-        said = {label: {row[name] or "none" for row in rows} for label, name in about}
-        said["basis"] = {basis.replace("synthetic", "SYNTHETIC") for basis in said["basis"]}
-        out.print(f"{month}  " + "  ".join(f"{k}: {', '.join(sorted(v))}" for k, v in said.items()))
+        about = {"basis": "price_basis", "cash": "rf_label", "caveats": "caveats"}
+        said = (f"{label}: {plain(_of_whom(rows, name))}" for label, name in about.items())
+        out.print(f"{month}  " + "  ".join(said))
         out.print(table)
         out.print(f"[dim]{_LEGEND}[/dim]")
     for key, reason in refused.items():
         out.print(f"[yellow]no metrics of {plain(key)}:[/yellow] {plain(reason)}")
+
+
+def _of_whom(rows: Sequence[dict[str, Any]], name: str) -> str:
+    """What all rows say, or each thing that they say with the strategies that say it.
+
+    >>> rows = [{"strategy": "a", "basis": "close"}, {"strategy": "b", "basis": "total_return"}]
+    >>> _of_whom(rows[:1], "basis"), _of_whom(rows, "basis")
+    ('close', 'close (a); total_return (b)')
+    """
+    whom: dict[str, list[str]] = {}
+    for row in rows:
+        said = {"": "none", "synthetic": "SYNTHETIC"}.get(row[name], row[name])
+        whom.setdefault(said, []).append(row["strategy"])
+    if len(whom) == 1:
+        return next(iter(whom))
+    return "; ".join(f"{said} ({', '.join(names)})" for said, names in sorted(whom.items()))
 
 
 def _number(value: float | None, form: Callable[[float], str]) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from rich.console import Console
 
-from factorlab_assets import schemas
+from factorlab_assets import cli_tables, schemas
 from factorlab_assets.prices import Chooser
 from factorlab_assets.strategy import Resolved, Strategy
 from factorlab_tests.orchestration import two_vendors as vendors
@@ -246,3 +247,17 @@ def test_a_benchmark_strategys_own_benchmark_decides_nothing() -> None:
     assert chooser.choose(mine).label == "total_return"
     assert chooser.choose(other).label == "close"
     assert Chooser(about, known | {"B": False}, is_synthetic=False).choose(mine).label == "close"
+
+
+def test_the_table_of_metrics_says_which_strategy_is_on_which_basis(
+    alone: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_tables, "out", Console(width=300, highlight=False))
+    cli_tables.show_metrics(alone.store, MONTH, ["totals", "unsaid_unlisted"])
+    head, *_ = capsys.readouterr().out.splitlines()
+    assert "basis: close (unsaid_unlisted); total_return (totals)  cash: rf = 0  caveats: " in head
+    assert (
+        "closes: no total return of 1 of 4 tickers (NOL) (unsaid_unlisted); none (totals)" in head
+    )
+    cli_tables.show_metrics(alone.store, MONTH, ["totals", "unsaid"])
+    assert "basis: total_return  cash: rf = 0  caveats: none\n" in capsys.readouterr().out
