@@ -65,22 +65,30 @@ BASIS_SCHEMA = pa.schema(
     ]
 )
 
+# A list that goes on beyond the last day says that it is complete to there, and no more.
 _LISTED = """
-SELECT ticker, ex_date, amount, split FROM {distributions}
+SELECT ticker, least(ex_date, DATE '{through}') AS ex_date,
+    CASE WHEN ex_date <= DATE '{through}' THEN amount ELSE 0 END AS amount,
+    CASE WHEN ex_date <= DATE '{through}' THEN split ELSE 1 END AS split
+FROM {distributions} AS d
 SEMI JOIN (SELECT DISTINCT ticker FROM {bars} WHERE date <= DATE '{through}') USING (ticker)
-WHERE ex_date <= DATE '{through}' ORDER BY ticker, ex_date"""
+QUALIFY min(d.ex_date) OVER (PARTITION BY ticker) <= DATE '{through}'
+ORDER BY ticker, ex_date, amount DESC"""
 
 _SERIES = """
 SELECT
     ticker, date, open, high, low, close, volume, second_close,
     list_median([ln(high / second_high), ln(low / second_low), ln(close / second_close)]) AS ratio,
     CASE WHEN volume > 0 AND second_volume > 0 THEN ln(second_volume / volume) END AS volume_ratio
-FROM (SELECT ticker, date, open, high, low, close, volume FROM {bars} WHERE {chosen})
+FROM (
+    SELECT ticker, date, open, high, low, close, volume
+    FROM {bars} SEMI JOIN factorlab_chosen USING (ticker) WHERE date <= DATE '{through}'
+)
 LEFT JOIN (
     SELECT
         ticker, date, high AS second_high, low AS second_low, close AS second_close,
         volume AS second_volume
-    FROM {second} WHERE {chosen}
+    FROM {second} SEMI JOIN factorlab_chosen USING (ticker) WHERE date <= DATE '{through}'
 ) USING (ticker, date)
 SEMI JOIN factorlab_sessions USING (date)
 ORDER BY ticker, date"""
@@ -159,12 +167,11 @@ def _each_series(
     through: dt.date,
 ) -> Iterator[tuple[str, Series]]:
     names = sorted(listed)
+    none = f"(FROM {bars} LIMIT 0)"
+    query = _SERIES.format(bars=bars, second=second or none, through=through)
     for start in range(0, len(names), _BATCH):
-        chosen = "ticker IN ({}) AND date <= DATE '{}'".format(
-            ", ".join(f"'{name}'" for name in names[start : start + _BATCH]), through
-        )
-        query = _SERIES.format(bars=bars, second=second or f"(FROM {bars} LIMIT 0)", chosen=chosen)
-        with sessions_registered(con, through):
+        chosen = pa.table({"ticker": names[start : start + _BATCH]})
+        with registered(con, "factorlab_chosen", chosen), sessions_registered(con, through):
             columns = con.sql(query).fetchnumpy()
         for ticker, rows in evidence.by_ticker(columns):
             own = {name: values[rows] for name, values in columns.items()}
@@ -189,7 +196,11 @@ def _series(own: dict[str, Any], listed: _List | None) -> Series:
     other = known["second_close"]
     other_plain = _on_cents(other, shares) | _on_cents(other, np.ones(len(date)))
     close, ratio, volume_ratio = (known[name] for name in ("close", "ratio", "volume_ratio"))
-    return Series(date, close, ratio, volume_ratio, plain, other_plain)
+    unit = np.ones(len(date))
+    if listed:
+        at = np.searchsorted(date, listed.ex_date)
+        unit = evidence.units(close, at.astype(np.int64), listed.split)
+    return Series(date, close, ratio, volume_ratio, plain, other_plain, unit)
 
 
 def _on_cents(price: Floats, shares: Floats) -> evidence.Flags:

@@ -43,6 +43,8 @@ ROUNDING = 1e-5
 UNIT = 0.25
 """Prices that are off the others around by more than that (ln) are in another unit: a decimal slip,
 an unapplied split. No distribution is as large, and nothing is read from them."""
+UNSPLIT_BARS, UNSPLIT_SLACK = 5, 0.15
+"""A split is lacking where the medians of a week before and after it differ by its ratio (ln)."""
 MOST_SHARE = 3.0
 """A step of more than three times the due is another thing: a run of wrong prices."""
 PARTIAL = 5e-4
@@ -79,6 +81,7 @@ class Series:
     volume_ratio : ln of the second's volume over this file's, which a factor raises alike.
     plain : printed as if the factor were 1: a whole volume, or in files without fractional ones
     prices on the cent in the units of the time. other_plain : the second's close is on the cent.
+    unit : close over the split-adjusted one, 1 unless the file lacks a later split of the list.
     """
 
     date: npt.NDArray[np.datetime64]
@@ -87,6 +90,7 @@ class Series:
     volume_ratio: Floats
     plain: Flags
     other_plain: Flags
+    unit: Floats
 
 
 class Finding(NamedTuple):
@@ -122,6 +126,24 @@ class _Step(NamedTuple):
         return self.after - self.before
 
 
+def units(close: Floats, at: Ints, split: Floats) -> Floats:
+    """(n,) by what each close is too large because of splits, on the bars `at`, that the file did
+    not apply to what is before, or applied twice.
+
+    >>> units(np.array([100.0, 100.0, 50.0, 50.0]), np.array([2]), np.array([2.0]))
+    array([2., 2., 1., 1.])
+    """
+    unit = np.ones(len(close))
+    for bar, ratio in zip(at.tolist(), split.tolist(), strict=True):
+        sides = close[max(0, bar - UNSPLIT_BARS) : bar], close[bar : bar + UNSPLIT_BARS]
+        if abs(np.log(ratio)) > 2 * UNSPLIT_SLACK and all(map(len, sides)):
+            before, after = (_median(np.log(side)) for side in sides)
+            for lacking in (ratio, 1 / ratio):
+                if abs(before - after - np.log(lacking)) <= UNSPLIT_SLACK:
+                    unit[:bar] *= lacking
+    return unit
+
+
 def plain_since(plain: Flags) -> int:
     """The first bar from which on the file is printed plainly (f = 1), or n.
 
@@ -140,7 +162,7 @@ def plain_since(plain: Flags) -> int:
 def judge(series: Series, at: Ints, amount: Floats) -> list[Finding]:
     """What the closes carry of `amount`, paid on the bars `at` (ascending, each once, not 0)."""
     plain = plain_since(series.plain)
-    bounds = [0, *at.tolist(), len(series.close)]
+    bounds, last = [0, *at.tolist(), len(series.close)], len(series.close) - 1
     factor = None
     found: list[Finding] = []
     for k in range(len(at) - 1, -1, -1):
@@ -149,7 +171,9 @@ def judge(series: Series, at: Ints, amount: Floats) -> list[Finding]:
         if step is not None and step.is_factor:
             factor = float(np.exp(step.after))
         elif plain <= window[1]:
-            factor = 1.0
+            factor = float(series.unit[window[1]])
+        elif factor is not None:
+            factor *= float(series.unit[window[1]] / series.unit[min(window[2], last)])
         close = _close_before(series, window[1], step)
         due = float(np.log1p(amount[k] * (factor or 1.0) / close))
         one = _by_ratio(series, window, step, factor, due) or _by_print(series, window[1], plain)
@@ -199,12 +223,13 @@ def _by_ratio(
 
 def _by_print(series: Series, bar: int, plain: int) -> Finding:
     """What the file's own print shows: nothing is carried where its factor is 1 already before."""
+    unit = float(series.unit[bar])
     if plain == bar:
         last = "the bar before is the last that is not printed in plain cents and whole volumes"
-        return Finding("carried", last, 1.0, bar, 1.0)
+        return Finding("carried", last, unit, bar, 1.0)
     if plain < bar - WINDOW or plain == 0:
         since = f"plain cents and whole volumes since {series.date[plain]}: factor 1"
-        return Finding("missing", since, 1.0)
+        return Finding("missing", since, unit)
     return Finding("unknown", "no second source tells, and the factor is not 1")
 
 

@@ -344,3 +344,49 @@ def test_without_a_list_the_steps_to_a_plain_second_file_tell(
     half = basis_of(con, traded.file(range(7)), None, raw)
     assert [row[:2] for row in half] == [("adjusted", True), ("price_only", False)]
     assert traded.days[traded.at[6]] < half[1][2] < traded.days[traded.at[8]]
+
+
+def test_a_list_that_goes_on_beyond_the_month_is_complete_to_its_end(
+    con: duckdb.DuckDBPyConnection, traded: Traded
+) -> None:
+    """As where a later version is read up to an earlier month."""
+    end, later = dt.date(2019, 3, 29), traded.days[-1].item()
+    nothing = pa.Table.from_pylist(
+        [
+            {"ticker": "A", "ex_date": day, "amount": 0.0, "split": 1.0}
+            for day in (traded.days[0].item(), later)
+        ]
+    )
+    lend(con, bars=traded.file(NONE, digits=2), paid=nothing)
+    status = distribution_status(con, "bars", "paid", None, "2019-03")
+    (one,) = price_basis(con, "bars", "paid", status, None, "2019-03").to_pylist()
+    assert (one["last_date"], one["basis"], one["is_total_return_known"]) == (end, "adjusted", True)
+    (before,) = price_basis(con, "bars", "paid", status, None, "2018-12").to_pylist() or (None,)
+    assert before is None, "no bars yet"
+
+
+@pytest.mark.parametrize("lacking", [2.0, 0.5, 0.125])
+@pytest.mark.parametrize("in_list", [2.0, 0.5, 8.0, 1.0])
+def test_amounts_before_a_split_that_the_file_lacks_are_in_its_older_unit(
+    con: duckdb.DuckDBPyConnection, traded: Traded, lacking: float, in_list: float
+) -> None:
+    """A split in the list that the closes have not, or have twice; none where the list says so."""
+    at, prices = traded.at[6] + 3, traded.prices.copy()
+    prices[:, :at] *= lacking
+    paid = traded.paid().to_pylist()
+    paid.append({"ticker": "A", "ex_date": traded.days[at].item(), "amount": 0.0, "split": in_list})
+    listed = pa.Table.from_pylist(sorted(paid, key=lambda row: row["ex_date"]))
+    rows = told(con, traded.table(np.round(prices, 2), traded.volume), listed, None)
+    known = lacking if lacking in (in_list, 1 / in_list) else 1.0
+    for k, row in enumerate(rows):
+        if row["status"] == "missing":
+            assert row["factor"] == pytest.approx(known if k <= 6 else 1.0)
+    assert sum(row["status"] == "missing" for row in rows) >= len(rows) - 7
+
+
+def test_a_ticker_of_any_name_is_text_alone(con: duckdb.DuckDBPyConnection, traded: Traded) -> None:
+    name = "O'HARE"
+    bars, paid = traded.file(NONE, digits=2, ticker=name), traded.paid(name)
+    rows = told(con, bars, paid, traded.file(NONE, digits=2, ticker=name))
+    assert {row["ticker"] for row in rows} == {name}
+    assert set(statuses(rows)) == {"m"}
