@@ -51,6 +51,8 @@ class PriceRules(BaseModel):
                 raise ValueError(f"no kind {kind!r}; there are {', '.join(SUSPECT_KINDS)}")
             if kind in ("missing", "missing_market") and action != "keep":
                 raise ValueError(f"{kind}: there is no bar to {action}; keep is all there is")
+            if kind == "stale" and action not in ("keep", "drop"):
+                raise ValueError(f"stale: a run of bars can be kept or dropped, not {action}d")
             if (action == "rescale") > (kind == "split") or (action, kind) == ("replace", "split"):
                 raise ValueError(f"{kind}: {action} makes no sense; rescale is for splits alone")
         return self

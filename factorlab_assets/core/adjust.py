@@ -121,11 +121,20 @@ ORDER BY r.ticker, r.date, r.kind"""
 
 _NO_SECOND = "(SELECT NULL::VARCHAR AS ticker, NULL::DATE AS date, NULL::DOUBLE AS close)"
 
-# One repair per bar: the earliest known, so that a later one changes nothing that was known.
+# One repair per bar: the earliest known, so that a later one changes nothing that was known. A run
+# of stale closes is one finding, of its first bar; what drops that drops all of them.
 _KNOWN = """
 _repair AS MATERIALIZED (
-    SELECT ticker, date, new_close, known_at FROM factorlab_repaired
-    WHERE action IN ('drop', 'replace')
+    SELECT ticker, date, new_close, known_at FROM (
+        SELECT ticker, date, new_close, known_at, action, kind FROM factorlab_repaired
+        WHERE action IN ('drop', 'replace') AND new_close IS DISTINCT FROM old_close
+        UNION ALL
+        (SELECT r.ticker, b.date, NULL, greatest(r.known_at, b.date), action, kind
+        FROM factorlab_repaired AS r JOIN {bars} AS b ON b.ticker = r.ticker AND b.date > r.date
+        WHERE action = 'drop' AND kind = 'stale'
+        QUALIFY bool_and(b.close = old_close)
+            OVER (PARTITION BY r.ticker, r.date ORDER BY b.date))
+    )
     QUALIFY row_number() OVER (PARTITION BY ticker, date ORDER BY known_at, action, kind) = 1
 ),
 _rescaled AS (

@@ -153,6 +153,7 @@ def test_another_rule_changes_the_prices_and_what_rests_on_them_alone(
         ("actions: [spike\n", "prices.yaml|rules.yaml"),
         ("actions: {spikes: drop}\n", "no kind 'spikes'"),
         ("actions: {missing: drop}\n", "there is no bar to drop"),
+        ("actions: {stale: replace}\n", "a run of bars can be kept or dropped"),
     ],
 )
 def test_a_rule_file_that_cannot_be_used_is_one_paragraph(

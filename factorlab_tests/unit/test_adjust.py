@@ -238,6 +238,20 @@ def test_a_dropped_bar_has_no_price_once_that_is_known(con: duckdb.DuckDBPyConne
     assert column(adjusted(con, closes(10, 99, 11), at_once), "seen") == [10, None, 11]
 
 
+def test_a_dropped_stale_run_is_dropped_to_its_last_bar(con: duckdb.DuckDBPyConnection) -> None:
+    """Told at its third bar; the fourth is known at once, and what moves again is none of it."""
+    run = repaired((WEEK[1], "drop", WEEK[3], 9, None))
+    run = run.set_column(2, "kind", pa.array(["stale"]))
+    found = adjusted(con, closes(9, 9, 9, 9, 9, 10, 9), run)
+    assert column(found, "close") == [9, None, None, None, None, 10, 9]
+    assert column(found, "seen") == [9, 9, 9, None, None, 10, 9]
+
+
+def test_a_close_that_a_repair_keeps_keeps_its_open(con: duckdb.DuckDBPyConnection) -> None:
+    found = adjusted(con, closes(10, 11), repaired((WEEK[1], "replace", WEEK[1], 11, 11)))
+    assert column(found, "open") == [10, 11]
+
+
 def test_a_split_scales_all_later_prices_once_that_is_known(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
