@@ -119,6 +119,8 @@ def _distributions(
     """The distributions of the tickers that have bars, and what there is to say about them."""
     if settings.distributions_path is None:
         return None, []
+    if settings.source == "synthetic":
+        return None, ["the list of distributions is not read: invented closes are total returns"]
     listed, notes = read_distributions(
         settings.path(settings.distributions_path),
         {record.ticker for record in fetched.coverage},

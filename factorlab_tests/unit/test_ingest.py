@@ -180,3 +180,19 @@ def returns_apart(store: Store, first: Ingested, second: Ingested) -> tuple[int,
             [first.version.data_version_id, second.version.data_version_id],
         ).fetchall()[0]
     return found
+
+
+def test_a_list_beside_invented_prices_is_left_aside_aloud(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "universes.yaml").write_text("u: {tickers: {SPY: Equity}}\n")
+    settings = Settings(
+        _env_file=None,
+        root=tmp_path,
+        universes_file=Path("universes.yaml"),
+        universe="u",
+        source="synthetic",
+        distributions_path=tmp_path / listed(tmp_path, "IEF,2024-05-30,0.5"),
+    )
+    done = ingest(store, settings, MONTH)
+    assert any("invented closes are total returns" in note for note in done.notes)
+    assert done.version.price_basis == "synthetic"
+    assert not store.load(DISTRIBUTIONS, [done.version.data_version_id]).num_rows
