@@ -6,6 +6,7 @@ what they do (`restatement`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,7 +64,8 @@ def revisions(
     say_version(earlier, "earlier  ")
     _revised(rows, limit)
     if effects:
-        _affected(restatement.effects(store, earlier, later), earlier, later)
+        found = restatement.effects(store, earlier, later)
+        _affected(found, earlier, later, restatement.rested_on(store))
 
 
 def _revised(rows: list[dict[str, Any]], limit: int) -> None:
@@ -74,8 +76,9 @@ def _revised(rows: list[dict[str, Any]], limit: int) -> None:
     for kind in sorted({row["kind"] for row in rows}):
         own = [row for row in rows if row["kind"] == kind]
         tickers, cells = len({row["ticker"] for row in own}), sum(row["n_cells"] for row in own)
-        largest = max((row["size_ret"] or 0.0 for row in own), default=0.0)
-        table.add_row(kind, f"{len(own):,}", f"{tickers:,}", f"{cells:,}", f"{largest:.2%}")
+        sizes = [row["size_ret"] for row in own if row["size_ret"] is not None]
+        largest = percent(max(sizes, default=None))
+        table.add_row(kind, f"{len(own):,}", f"{tickers:,}", f"{cells:,}", largest)
     out.print(table)
     rows.sort(key=lambda r: (-(r["size_ret"] or 0), -r["n_cells"], r["ticker"]))
     told = ("ticker", "first_date", "last_date", "kind", "n_cells")
@@ -87,29 +90,42 @@ def _revised(rows: list[dict[str, Any]], limit: int) -> None:
     say_more(len(rows), limit)
 
 
-def _affected(found: list[Effect], earlier: Version, later: Version) -> None:
+def _affected(
+    found: list[Effect], earlier: Version, later: Version, rested_on: Mapping[str, int]
+) -> None:
     from factorlab_assets.restatement import METRICS
 
     if not found:
         out.print(f"\nno finished experiment rests on {earlier.data_version_id}")
+        others = [f"{name} ({n})" for name, n in rested_on.items() if name != later.data_version_id]
+        if others:
+            out.print(f"they rest on {', '.join(others)}: name one with --against")
         return
-    heads = ("strategy", "metric", "before", "restated", f"with {later.month}")
-    table = plain_table(*heads, numbers=3)
+    heads = ("strategy", "metric", "before", "by history", "by new months", f"with {later.month}")
+    table = plain_table(*heads, numbers=4)
     for effect in found:
         if effect.failed:
             out.print(f"[yellow]{plain(effect.strategy)}:[/yellow] {plain(effect.failed)}")
             continue
+        if effect.other_basis:
+            said = f"prices read as {effect.other_basis}, which the changes hold as well"
+            out.print(f"[yellow]{plain(effect.strategy)}:[/yellow] {said}")
         for metric in METRICS:
-            said = (effect.before, effect.restated, effect.after)
-            form = ratio if metric == "sharpe" else percent
+            form, change = (ratio, _signed) if metric == "sharpe" else (percent, percent)
             name = effect.strategy if metric == METRICS[0] else ""
-            table.add_row(plain(name), metric, *(form(figures.get(metric)) for figures in said))
+            changes = map(change, effect.changes(metric))
+            first, last = form(effect.before[metric]), form(effect.after[metric])
+            table.add_row(plain(name), metric, first, *changes, last)
     out.print(f"\n{len(found)} experiments rest on {earlier.data_version_id}, recomputed:")
     out.print(table)
     out.print(
-        f"[dim]restated: the new data up to {earlier.month}, less before = what the changed "
-        f"history does; with {later.month}, less restated = what the new months do[/dim]"
+        f"[dim]by history: what the changed data up to {earlier.month} do; by new months: what "
+        f"those after it add, to {later.month}; all by today's code[/dim]"
     )
+
+
+def _signed(change: float | None) -> str:
+    return "–" if change is None or change != change else f"{change:+.2f}"
 
 
 def _before(store: Store, later: Version) -> Version:

@@ -19,9 +19,10 @@ from factorlab_assets.store import Store, Version
 from factorlab_assets.strategy import Resolved
 
 METRICS = ("cagr", "sharpe", "volatility_ann", "max_drawdown")
-Metrics = Mapping[str, float | None]
+Metrics = Mapping[str, Any]
 Compute = Callable[[prices.Inputs, Resolved, str], Metrics]
-"""(inputs, strategy, month) -> metrics of the strategy on the version's bars up to that month."""
+"""(inputs, strategy, month) -> metrics of the strategy on the version's bars up to that month, and
+the price basis that they were read on."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class Effect:
     restated: Metrics
     after: Metrics
     failed: str = ""
+
+    @property
+    def other_basis(self) -> str:
+        """What the versions are read as, where that is not the same: the changes hold that too.
+
+        >>> close, total = {"price_basis": "close"}, {"price_basis": "total_return"}
+        >>> Effect("e", "s", close, total, total).other_basis
+        'close → total_return'
+        """
+        said = [of["price_basis"] for of in (self.before, self.restated, self.after)]
+        return " → ".join(dict.fromkeys(said)) if len(set(said)) > 1 else ""
 
     def changes(self, metric: str) -> tuple[float | None, float | None]:
         """By how much restatement, and then the new months, change a metric.
@@ -64,6 +76,13 @@ def resting_on(store: Store, data_version_id: str) -> list[dict[str, Any]]:
         if row["status"] == "done" and row["data_version_id"] == data_version_id
     }
     return sorted(rows.values(), key=lambda row: (row["strategy"], row["experiment_id"]))
+
+
+def rested_on(store: Store) -> dict[str, int]:
+    """Data versions -> how many configurations' finished experiments rest on each, by name."""
+    names = {version.data_version_id for version in store.versions()}
+    found = {name: len(resting_on(store, name)) for name in sorted(names)}
+    return {name: n for name, n in found.items() if n}
 
 
 def effects(
@@ -113,6 +132,6 @@ def recomputed(store: Store) -> Compute:
         cut = replace(inputs, version=replace(inputs.version, month=month, last_date=last))
         rows = verify.recompute(store, cut, resolved)["metrics"].to_pylist()
         (full,) = [row for row in rows if row["segment"] == "full"]
-        return {name: full[name] for name in METRICS}
+        return {name: full[name] for name in (*METRICS, "price_basis")}
 
     return compute

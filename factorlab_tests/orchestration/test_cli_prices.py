@@ -194,7 +194,7 @@ def test_two_versions_are_reconciled(factorlab: Command, may: Version, june: Ver
 def test_revisions_tell_the_causes(factorlab: Command, may: Version, june: Version) -> None:
     done = factorlab("revisions", "--month", "2024-06")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"distribution +1 +1 +\d+ +0.00%", done.stdout)
+    assert re.search(r"distribution +1 +1 +\d+ +\+0.00%", done.stdout)
     assert re.search(rf"A +{DAYS[50]} +{DAYS[50]} +repair +1 +\+100", done.stdout)
     assert f"no finished experiment rests on {may.data_version_id}" in done.stdout
     assert "all closes by 0.98" in done.stdout
@@ -283,11 +283,14 @@ def test_a_restatement_is_told_from_the_new_month_in_a_real_strategys_metrics(
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("SYNTHETIC") == 2
     assert re.search(r"split +13 +13 ", done.stdout)
-    cells = re.findall(r"equal_weight_13 +cagr +(\S+) +(\S+) +(\S+)", done.stdout)
-    ((then, restated, now),) = cells
+    cells = re.findall(r"equal_weight_13 +cagr +(\S+) +(\S+) +(\S+) +(\S+)", done.stdout)
+    ((then, *changes, now),) = cells
     stored = own.load(schemas.METRICS, [f"{MONTH}|equal_weight_13"]).to_pylist()
     (full,) = [row for row in stored if row["segment"] == "full"]
     assert then == f"{full['cagr']:+.2%}"
-    assert float(restated.rstrip("%")) > float(then.rstrip("%"))
-    assert now == restated, "the same month: there is no new one"
+    by_history, by_new_months = (float(change.rstrip("%")) for change in changes)
+    assert by_history > 0
+    assert by_new_months == 0, "the same month: there is no new one"
+    gone = float(now.rstrip("%")) - float(then.rstrip("%"))
+    assert gone == pytest.approx(by_history, abs=0.011), "but for rounding"
     assert later.data_version_id in done.stdout

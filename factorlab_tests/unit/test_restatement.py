@@ -81,6 +81,7 @@ def test_only_finished_experiments_on_that_version_rest_on_it_each_configuration
     store.begin_attempts([experiment("unfinished", earlier.data_version_id)], "run")
     resting = restatement.resting_on(store, earlier.data_version_id)
     assert [row["experiment_id"] for row in resting] == ["low_vol-new"]
+    assert restatement.rested_on(store) == {earlier.data_version_id: 1, later.data_version_id: 1}
 
 
 def test_what_cannot_be_computed_says_why_and_stops_nothing(
@@ -115,10 +116,11 @@ def test_a_version_is_recomputed_as_if_it_ended_with_the_asked_month(
     def recompute(store: Store, cut: Inputs, resolved: Resolved) -> Mapping[str, pa.Table]:
         asked.append((cut.version.data_version_id, cut.version.month, cut.version.last_date))
         figures = dict.fromkeys(restatement.METRICS, 0.5)
-        rows = [{"segment": "in_sample"}, {"segment": "full"} | figures]
-        return {"metrics": pa.Table.from_pylist(rows, schema=pa.schema(
-            [("segment", pa.string()), *((name, pa.float64()) for name in figures)]
-        ))}  # fmt: skip
+        full = {"segment": "full", "price_basis": "close"} | figures
+        texts = [("segment", pa.string()), ("price_basis", pa.string())]
+        schema = pa.schema([*texts, *((name, pa.float64()) for name in figures)])
+        rows = [{"segment": "in_sample"}, full]
+        return {"metrics": pa.Table.from_pylist(rows, schema=schema)}
 
     monkeypatch.setattr(restatement.verify, "recompute", recompute)
     compute, inputs = restatement.recomputed(store), Inputs(version, None, PriceRules())
