@@ -41,9 +41,13 @@ def current_version(store: Store, month: str) -> Version:
 
     Raises
     ------
-    FactorLabError : nothing was ingested for it.
+    FactorLabError : that is no month, or nothing was ingested for it.
     """
+    from factorlab_assets import schemas
+
     months = {version.month for version in store.versions()}
+    if month:
+        schemas.check_month(month)
     found = store.current_version(month or max(months, default=""))
     if found is None:
         raise FactorLabError(

@@ -107,13 +107,14 @@ def list_suspects(
 ) -> None:
     """List suspect bars, the worst first: what is wrong, what was done, since when it is known."""
     from factorlab_assets import schemas
+    from factorlab_assets.core.suspects import MARKET
 
     if kind and kind not in schemas.SUSPECT_KINDS:
         raise FactorLabError("no such kind", got=kind, expected=", ".join(schemas.SUSPECT_KINDS))
     store = store_of(settings_of(demo))
     version = current_version(store, month)
     name = _ticker(ticker) if ticker else ""
-    if name:
+    if name not in ("", MARKET):
         _bars(store, version, name)
     say_version(version)
     if _usable(store, version, schemas.SUSPECT_PRICES):

@@ -81,9 +81,14 @@ def _revised(rows: list[dict[str, Any]], limit: int) -> None:
         table.add_row(kind, f"{len(own):,}", f"{tickers:,}", f"{cells:,}", largest)
     out.print(table)
     rows.sort(key=lambda r: (-(r["size_ret"] or 0), -r["n_cells"], r["ticker"]))
-    told = ("ticker", "first_date", "last_date", "kind", "n_cells")
+    told = ("ticker", "first_date", "last_date", "kind")
     worst = [
-        [*(row[name] for name in told), percent(row["size_ret"]), row["evidence"]]
+        [
+            *(row[name] for name in told),
+            f"{row['n_cells']:,}",
+            percent(row["size_ret"]),
+            row["evidence"],
+        ]
         for row in rows[:limit]
     ]
     show_noted(("ticker", "from", "to", "cause", "bars", "return"), worst)
@@ -120,7 +125,8 @@ def _affected(
     out.print(table)
     out.print(
         f"[dim]by history: what the changed data up to {earlier.month} do; by new months: what "
-        f"those after it add, to {later.month}; all by today's code[/dim]"
+        f"those after it add, to {later.month}; all by today's code, with the second source and "
+        "rules of the experiment[/dim]"
     )
 
 

@@ -111,10 +111,10 @@ def show_quality(store: Any, month: str) -> None:
         out.print(f"  {row['ticker']:<6} {plain('; '.join(filter(None, said)))}")
     if faulty:
         out.print(f"{len(faulty)} of {len(rows)} tickers with faults: table price_quality has all")
-    suspects = sum(row["n_suspect"] for row in rows)
+    suspects = store.load(schemas.SUSPECT_PRICES, [month]).num_rows
     known = sum(row["is_total_return_known"] for row in rows)
     out.print(
-        f"{suspects:,} suspect bars (factorlab prices suspects); total returns known of {known} of "
+        f"{suspects:,} suspects (factorlab prices suspects); total returns known of {known} of "
         f"{len(rows)} tickers (factorlab prices show TICKER)"
     )
 

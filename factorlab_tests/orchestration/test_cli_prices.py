@@ -181,6 +181,8 @@ def test_suspects_are_listed_worst_first_by_kind_and_ticker(
         "1 more: --limit 2"
         in factorlab("prices", "suspects", "--month", MAY, "--limit", "1").stdout
     )
+    of_market = factorlab("prices", "suspects", "--month", MAY, "--ticker", "^MARKET")
+    assert "0 suspects" in of_market.stdout, "no ticker, but the list names it as one"
 
 
 def test_two_versions_are_reconciled(factorlab: Command, may: Version, june: Version) -> None:
@@ -225,6 +227,7 @@ def test_the_rules_are_printed_with_thresholds_and_actions(factorlab: Command) -
         ("show ../../x", "no ticker"),
         ("show [red]x", "no ticker. Got: '[red]x'"),
         ("show A --month 2023-01", "no prices for that month"),
+        ("show A --month 2024-13", "that is no month"),
         ("show A --from yesterday", "no day"),
         ("show A --from 2025-01-01", "no bars of that ticker between those days"),
         ("suspects --kind spoke", "no such kind"),
