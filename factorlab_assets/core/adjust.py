@@ -34,6 +34,8 @@ GOOD_BAR_DAYS = 21
 """The second source's return starts at a good bar at most so many days before the bad one."""
 SAME_MOVE = 0.1
 """A jump is the second source's too, and no split was missed, if the two differ by less (ln)."""
+SAME_CLOSE = 0.0005
+"""A suspect close is confirmed where the second source's differs by less (ln): rounding, twice."""
 REPAIR_COLUMNS = (
     "ticker",
     "date",
@@ -95,7 +97,9 @@ _old AS MATERIALIZED (
 )
 SELECT r.* EXCLUDE (action), r.action, o.close AS old_close,
     CASE CASE WHEN e.ex_date IS NULL THEN r.action ELSE 'keep' END
-        WHEN 'replace' THEN t.close * t.move
+        WHEN 'replace' THEN
+            CASE WHEN abs(ln(t.move * t.close / o.close)) < {alike} THEN o.close
+            ELSE t.close * t.move END
         WHEN 'rescale' THEN
             CASE WHEN abs(ln(t.move * t.close / o.close)) < {same} THEN o.close
             ELSE r.expected END
@@ -108,6 +112,8 @@ SELECT r.* EXCLUDE (action), r.action, o.close AS old_close,
         WHEN r.action = 'drop' THEN 'the rule drops it; nothing is filled in'
         WHEN r.action = 'replace' THEN CASE WHEN t.move IS NULL
             THEN 'dropped: the second source has no return to here from a good bar'
+            WHEN abs(ln(t.move * t.close / o.close)) < {alike}
+            THEN 'kept: the second source makes the same move'
             ELSE format('second source''s return since {{}}: {{:+.4f}}', t.since, t.move - 1) END
         ELSE CASE WHEN abs(ln(t.move * t.close / o.close)) < {same}
             THEN 'kept: the second source makes the same move'
@@ -290,8 +296,9 @@ def repairs(
     -------
     `suspects` with action, old_close, new_close, reason, ordered by ticker, date, kind. keep: the
     old close. drop: null. replace: the last good close times the second source's return since
-    then, or null where it has none. rescale: old close × ratio, which holds for every later price,
-    or the old close where the second source moves alike, so that no split was missed.
+    then; the old close where that is the same, null where the second has no such return. rescale:
+    old close × ratio, which holds for every later price, or the old close where the second source
+    moves alike, so that no split was missed.
 
     Notes
     -----
@@ -302,7 +309,7 @@ def repairs(
         {"kind": list(SUSPECT_KINDS), "action": [rules.action(kind) for kind in SUSPECT_KINDS]}
     )
     query = _REPAIRS.format(
-        bars=bars, second=second or _NO_SECOND, days=GOOD_BAR_DAYS, same=SAME_MOVE
+        bars=bars, second=second or _NO_SECOND, days=GOOD_BAR_DAYS, same=SAME_MOVE, alike=SAME_CLOSE
     )
     lent = {
         "factorlab_suspects": suspects,

@@ -74,7 +74,9 @@ def shows_both_groups_and_every_asset(page: Page, address: str) -> None:
     groups = [f"global@global:{group}" for group in ("market", "research")]
     page.goto(f"{address}/asset-groups?expanded={','.join(groups)}")
     for name in ("market", "research", *_assets()):
-        wait_for(page, name)
+        # A small node has a long name's beginning and end.
+        shortened = f"{re.escape(name[:8])}.*….*{re.escape(name[-5:])}"
+        wait_for(page, re.compile(f"^({re.escape(name)}|{shortened})$"))
 
 
 def shows_the_columns_before_any_run(page: Page, address: str) -> None:

@@ -353,6 +353,15 @@ def test_a_close_is_replaced_by_the_seconds_return_from_the_last_good_bar(
     assert rows[1]["reason"] == f"second source's return since {WEEK[0]}: +0.0500"
 
 
+def test_a_close_that_the_second_has_too_is_kept(con: duckdb.DuckDBPyConnection) -> None:
+    (row,) = ruled(
+        con, closes(10, 7.7, 9.9, 11), closes(100, 77.01, 99, 110),
+        suspect(WEEK[1], "spike", WEEK[2]),
+    )  # fmt: skip
+    assert (row["old_close"], row["new_close"]) == (7.7, 7.7)
+    assert row["reason"] == "kept: the second source makes the same move"
+
+
 def test_what_the_closes_carry_since_the_good_bar_is_in_the_close_that_replaces(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
