@@ -58,7 +58,11 @@ def read_lines(path: Path, tickers: Collection[str]) -> tuple[list[Line], list[s
         other = [file for file, of_it in zip(found, is_list, strict=True) if not of_it]
         if not files:
             raise FactorLabError(
-                "no list of distributions found", where=path, expected="files ending in .csv"
+                "no list of distributions found",
+                where=path,
+                got=f"{len(other)} other files",
+                expected="files ending in .csv or .txt",
+                do="put the lists into that folder, or name another",
             )
     lines: list[Line] = []
     shut = []
@@ -84,17 +88,27 @@ def _body(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise FactorLabError(
-            "the distributions cannot be read", where=file, got=error.strerror or error
+            "the distributions cannot be read",
+            where=file,
+            got=error.strerror or error,
+            expected="a file, or a folder of them",
+            do="correct --distributions or FACTORLAB_DISTRIBUTIONS_PATH",
         ) from None
 
 
 def _ours(file: Path, body: bytes, name: str) -> Iterator[Line]:
+    rows: list[tuple[int, list[str]]] = []
     try:
         reader = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [(reader.line_num, [field.strip() for field in row]) for row in reader]
+        rows.extend((reader.line_num, [field.strip() for field in row]) for row in reader)
     except (UnicodeDecodeError, csv.Error) as error:
+        after = f"after line {rows[-1][0]}: " if rows else ""
         raise FactorLabError(
-            "the distributions cannot be read", where=file, got=error, expected="CSV in UTF-8"
+            "the distributions cannot be read",
+            where=file,
+            got=f"{after}{error}",
+            expected="CSV in UTF-8, quotes closed",
+            do="correct the file, or save it as CSV in UTF-8",
         ) from None
     header = tuple(rows[0][1]) if rows else ()
     if header not in (COLUMNS, WITH_SPLIT):

@@ -105,6 +105,8 @@ def _execute(definitions: dg.Definitions, job: str, **said: Any) -> None:
     if not result.success:
         failed = [e for e in result.all_events if e.is_step_failure]
         reasons = dict.fromkeys(_reason(event) for event in failed)
+        if failed and all(event.step_failure_data.user_failure_data for event in failed):
+            raise FactorLabError(" | ".join(reasons))  # they say what, where and what to do
         raise FactorLabError(
             f"the {job} run failed",
             where=", ".join(dict.fromkeys(str(e.step_key) for e in failed)) or job,

@@ -161,7 +161,9 @@ def test_factors_and_strategies_are_listed_with_their_timing(factorlab: Command)
 def test_what_cannot_be_done_is_one_paragraph(
     used: Command, words: tuple[str, ...], told: str
 ) -> None:
-    assert told in used.refused(*words)
+    said = used.refused(*words)
+    assert told in said
+    assert max(said.count(label) for label in ("Got: ", "What to do: ")) <= 1, "one error, not two"
 
 
 def test_a_second_source_is_listed_beside_the_months_prices(used: Command) -> None:

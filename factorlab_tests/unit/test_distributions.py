@@ -337,7 +337,7 @@ def test_other_columns_or_none_are_refused_with_those_expected(tmp_path: Path, t
     [
         (None, "cannot be read"),
         (b"ticker,ex_date,amount\nSPY,2024-03-15,\xff\n", "cannot be read"),
-        (b'ticker,ex_date,amount\n"SPY,2024-03-15,1\n', "cannot be read"),
+        (b'ticker,ex_date,amount\n"SPY,2024-03-15,1\n', "after line 1: unexpected end"),
         (b"ticker,ex_date,amount\n", "no distributions of any ticker"),
     ],
 )
