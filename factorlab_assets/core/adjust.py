@@ -27,6 +27,7 @@ import pyarrow as pa
 from factorlab_assets.core.basis import STATUS_SCHEMA
 from factorlab_assets.core.calendar import LAST_DAY
 from factorlab_assets.core.relations import registered, sessions_registered
+from factorlab_assets.core.suspects_ratios import ANOTHER_UNIT
 from factorlab_assets.price_rules import PriceRules
 from factorlab_assets.schemas import SUSPECT_KINDS
 
@@ -53,7 +54,10 @@ REPAIR_COLUMNS = (
 
 _REPAIRS = """
 WITH _ruled AS (
-    SELECT * FROM factorlab_suspects JOIN factorlab_actions USING (kind)
+    SELECT * REPLACE (
+        CASE WHEN action <> 'keep' AND kind = 'decimal' AND evidence LIKE '%{unit}' THEN 'rescale'
+        ELSE action END AS action
+    ) FROM factorlab_suspects JOIN factorlab_actions USING (kind)
 ),
 _bad AS MATERIALIZED (
     SELECT DISTINCT ticker, date FROM _ruled WHERE action IN ('drop', 'replace')
@@ -309,7 +313,12 @@ def repairs(
         {"kind": list(SUSPECT_KINDS), "action": [rules.action(kind) for kind in SUSPECT_KINDS]}
     )
     query = _REPAIRS.format(
-        bars=bars, second=second or _NO_SECOND, days=GOOD_BAR_DAYS, same=SAME_MOVE, alike=SAME_CLOSE
+        bars=bars,
+        second=second or _NO_SECOND,
+        days=GOOD_BAR_DAYS,
+        unit=ANOTHER_UNIT,
+        same=SAME_MOVE,
+        alike=SAME_CLOSE,
     )
     lent = {
         "factorlab_suspects": suspects,

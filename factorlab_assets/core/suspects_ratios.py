@@ -20,6 +20,9 @@ SPLIT_LEFT = 0.3
 SPLIT_RARITY = 4.0
 STAYS = 5
 
+ANOTHER_UNIT = "and so for a quarter: another unit from here on"
+"""How the evidence of a slip ends that was one no longer: `adjust` scales what follows."""
+
 _TEN = float(np.log(10))
 
 
@@ -33,16 +36,20 @@ def decimals(grid: Grid, raw: Floats) -> tuple[Found, list[Slip]]:
     A jump by 100 or 1000, within a factor of e^0.2, is told on its own day, as are the four bars
     after it while the price stays there, and up to 63 when it comes back. A jump by 10 may be a
     split: it is told when the price comes back within five bars. The bar that is back is not
-    suspect.
+    suspect. What stayed for five bars and is not back within 63, without any other such jump, is
+    another unit: its sixth bar is told, for all that follow.
     """
     rows: list[tuple[int, int, int, int]] = []
     slips: list[Slip] = []
+    units: list[tuple[int, int, int]] = []
     ticker, start, shifted = -1, 0, 0
     # One by one, in order: a clean archive has none, a bad one a handful.
     for i, b in np.argwhere(np.abs(raw) >= _TEN - DECIMAL_SLACK).tolist():
         shift = round(raw[i, b] / _TEN)
         if b < 2 or abs(shift) > DECIMAL_MOST or abs(raw[i, b] - shift * _TEN) > DECIMAL_SLACK:
             continue
+        if units and units[-1][0] == i and b - units[-1][1] <= DECIMAL_BACK:
+            units.pop()
         is_ten = abs(shift) == 1
         most = STAYS if is_ten else DECIMAL_BACK
         if ticker == i and shift == -shifted and b - start <= most:
@@ -56,13 +63,19 @@ def decimals(grid: Grid, raw: Floats) -> tuple[Found, list[Slip]]:
             n = int(np.logical_and.accumulate(np.abs(level - shift) < 0.5).sum())
             rows += [(i, t, shift, t) for t in range(b, b + n)]
             slips += [(i, t, t, t) for t in range(b, b + n)]
+            after = b + DECIMAL_BACK + 1
+            if n == STAYS and after < raw.shape[1] and grid.session[i, after] >= 0:
+                units.append((i, b, shift))
     if not rows:
         return Found.none("decimal"), slips
+    rows += [(i, b + STAYS, shift, b + DECIMAL_BACK + 1) for i, b, shift in units]
+    lasting = {(i, b + STAYS) for i, b, _ in units}
     i_, b_, shift_, known = (np.array(column) for column in zip(*sorted(rows), strict=True))
     close = grid.close[i_, b_]
     said = [
         f"{10.0 ** abs(s):g} times too {'large' if s > 0 else 'small'} beside the closes before"
-        for s in shift_
+        + (f", {ANOTHER_UNIT}" if (i, b) in lasting else "")
+        for i, b, s in zip(i_.tolist(), b_.tolist(), shift_.tolist(), strict=True)
     ]
     day, severity = grid.session[i_, b_], np.full(len(i_), 2)
     expected = close / 10.0**shift_

@@ -125,7 +125,8 @@ SUSPECT_RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             f"by 100 or 1000 at once and for {ratios.STAYS} bars; the rest when it comes back "
             f"within {ratios.DECIMAL_BACK}",
-            "no split has such a ratio; what stays longer than a quarter is a change of unit",
+            "no split has such a ratio; what stays longer than a quarter is a change of unit: told "
+            "on its sixth bar for all that follow",
         ),
     ),
     "ohlc": (

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from factorlab_assets.core.adjust import adjusted_prices, repairs
 from factorlab_assets.core.basis import STATUS_SCHEMA, distribution_status
 from factorlab_assets.core.calendar import sessions
+from factorlab_assets.core.suspects_ratios import ANOTHER_UNIT
 from factorlab_assets.price_rules import PriceRules
 from factorlab_assets.schemas import ADJUSTED_PRICES, SUSPECT_PRICES
 from factorlab_tests.small_bars import Bar, day, put_bars
@@ -410,6 +411,21 @@ def test_a_split_is_mended_unless_the_second_source_makes_the_same_move(
 
 
 DAYS = sessions(dt.date(2020, 1, 2), dt.date(2020, 3, 31))
+
+
+@pytest.mark.parametrize(("rule", "then"), [("replace", 5.0), ("drop", 5.0), ("keep", 500.0)])
+def test_another_unit_scales_what_follows_unless_the_rule_keeps_it(
+    con: duckdb.DuckDBPyConnection, rule: str, then: float
+) -> None:
+    unit = suspect(WEEK[2], "decimal", WEEK[3], 500, 5) | {"evidence": f"large, {ANOTHER_UNIT}"}
+    bars = closes(5, 500, 500, 500)
+    slip = suspect(WEEK[1], "decimal", WEEK[1], 500, 5)
+    (first, sixth) = ruled(con, bars, None, slip, unit, actions={"decimal": rule})
+    assert (first["action"], sixth["action"]) == (rule, "keep" if rule == "keep" else "rescale")
+    found = adjusted(con, bars, pa.Table.from_pylist([first, sixth], REPAIRED_SCHEMA))
+    wrong = 500.0 if rule == "keep" else None
+    assert column(found, "close") == [5, wrong, then, then]
+    assert column(found, "seen") == [5, wrong, 500, then]
 
 
 def random_history(seed: int) -> tuple[pa.Table, pa.Table, pa.Table]:

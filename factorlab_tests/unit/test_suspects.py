@@ -16,6 +16,7 @@ import pytest
 
 from factorlab_assets.core.calendar import sessions
 from factorlab_assets.core.suspects import MARKET, SUSPECT_RULES, find_suspects
+from factorlab_assets.core.suspects_ratios import ANOTHER_UNIT
 from factorlab_assets.schemas import SUSPECT_KINDS
 
 DAYS = sessions(dt.date(2020, 1, 2), dt.date(2020, 12, 31))
@@ -288,9 +289,19 @@ def test_a_slip_of_eight_bars_is_told_at_once_for_five_and_then_when_it_is_back(
     ]
 
 
-def test_a_unit_that_changes_for_good_is_told_for_five_bars(market: Market) -> None:
-    market.close[0, AT:] *= 100
-    assert brief(market.find()) == [("A", day(at), "decimal", day(at)) for at in range(AT, AT + 5)]
+@pytest.mark.parametrize(("back", "is_unit"), [(63, False), (64, True), (None, True)])
+def test_a_unit_that_is_another_for_a_quarter_is_told_for_five_bars_and_of_what_follows(
+    back: int | None, is_unit: bool
+) -> None:
+    market = Market(days=DAYS[: AT + 70])
+    market.close[0, AT : None if back is None else AT + back] *= 100
+    (sixth,) = [row for row in market.find() if row["date"] == day(AT + 5)]
+    assert sixth["evidence"].endswith(ANOTHER_UNIT) == is_unit
+    assert sixth["known_at"] == day(AT + (64 if is_unit else 63))
+    assert sixth["value"] / sixth["expected"] == pytest.approx(100, rel=1e-9)
+    if back is None:
+        five = [("A", day(at), "decimal", day(at)) for at in range(AT, AT + 5)]
+        assert brief(market.find()) == [*five, ("A", day(AT + 5), "decimal", day(AT + 64))]
 
 
 def test_ten_times_is_a_slip_if_it_goes_and_a_split_if_it_stays(market: Market) -> None:
