@@ -62,6 +62,9 @@ def revisions(
         rows = changed(con, then, now, later.month).to_pylist()
     say_version(later, "now      ")
     say_version(earlier, "earlier  ")
+    if earlier.source != later.source:
+        said = "these are two sources, and no restatement: see factorlab prices reconcile"
+        out.print(f"[yellow]Note:[/yellow] {said}")
     _revised(rows, limit)
     if effects:
         found = restatement.effects(store, earlier, later)

@@ -155,9 +155,11 @@ SELECT
         WHEN told = 'single' THEN printf(
             'daily moves add up to %.2f %% and now to %.2f %%, no adjustment''s pattern',
             100 * rough, 100 * second_rough)
-        WHEN n_steps = 0 THEN printf('all closes by %.6g', last_ratio)
-        ELSE printf('closes by %.6g at first and %.6g at last, constant between %d step(s), the '
-                    'newest on %s', first_ratio, last_ratio, n_steps, newest::VARCHAR)
+        WHEN n_steps = 0 THEN printf('all closes × %.6g', last_ratio)
+        WHEN n_steps = 1 AND abs(first_ratio / last_ratio - 1) < 1e-4
+            THEN printf('closes × %.6g, with a step on %s', last_ratio, newest::VARCHAR)
+        ELSE printf('closes × %.6g at first and × %.6g at last; steps: %d, the newest on %s',
+                    first_ratio, last_ratio, n_steps, newest::VARCHAR)
     END
 FROM _stretches
 UNION ALL

@@ -199,7 +199,7 @@ def test_revisions_tell_the_causes(factorlab: Command, may: Version, june: Versi
     assert re.search(r"distribution +1 +1 +\d+ +\+0.00%", done.stdout)
     assert re.search(rf"A +{DAYS[50]} +{DAYS[50]} +repair +1 +\+100", done.stdout)
     assert f"no finished experiment rests on {may.data_version_id}" in done.stdout
-    assert "all closes by 0.98" in done.stdout
+    assert "all closes × 0.98" in done.stdout
 
 
 def test_the_rules_are_printed_with_thresholds_and_actions(factorlab: Command) -> None:
@@ -251,6 +251,14 @@ def test_the_first_version_has_nothing_to_be_compared_with(
     empty = {"FACTORLAB_DATABASE": str(tmp_path / "new.duckdb")}
     assert "no prices yet" in factorlab.refused("revisions", **empty)
     assert "no prices yet" in factorlab.refused("prices", "show", "A", **empty)
+
+
+def test_versions_of_two_sources_are_no_restatement(factorlab: Command, tmp_path: Path) -> None:
+    own = Store(tmp_path / "own.duckdb", lock_timeout_s=10)
+    for month, source in ((MAY, "stooq-files"), ("2024-06", "alphavantage")):
+        store_samples.ingest(own, bars(month), month=month, source=source)
+    done = factorlab("revisions", FACTORLAB_DATABASE=str(own.path))
+    assert "these are two sources, and no restatement" in " ".join(done.stdout.split())
 
 
 def test_a_restatement_is_told_from_the_new_month_in_a_real_strategys_metrics(

@@ -89,7 +89,7 @@ def test_a_new_distribution_is_one_stretch_up_to_its_ex_date(
     assert said(rows) == [("A", DAYS[0], DAYS[59], "distribution", 60)]
     assert rows[0]["size"] == pytest.approx(1 - 0.99 * 0.995, abs=1e-5)
     assert rows[0]["size_ret"] == pytest.approx(0.0101, abs=2e-4)
-    assert f"2 step(s), the newest on {DAYS[60]}" in rows[0]["evidence"]
+    assert f"steps: 2, the newest on {DAYS[60]}" in rows[0]["evidence"]
 
 
 def test_a_distribution_of_the_new_month_scales_everything_and_moves_no_return(
@@ -98,7 +98,7 @@ def test_a_distribution_of_the_new_month_scales_everything_and_moves_no_return(
     (row,) = told([scale("B", 0.98, *range(COMMON + 5))])
     assert said([row]) == [("B", DAYS[0], DAYS[COMMON - 1], "distribution", COMMON)]
     assert row["size_ret"] < 1e-5
-    assert "all closes by 0.98" in row["evidence"]
+    assert "all closes × 0.98" in row["evidence"]
 
 
 @pytest.mark.parametrize("days", [60, COMMON])
