@@ -49,10 +49,11 @@ class Inputs:
     @classmethod
     def current(cls, store: Store, settings: Settings, month: str) -> Inputs | None:
         """The month's current versions and the rules in force; None where nothing was ingested."""
-        version = store.current_version(month)
+        with store.read():  # once: every opening of the database takes some milliseconds
+            version, second = store.current_version(month), store.second_version(month)
         if version is None:
             return None
-        return cls(version, store.second_version(month), load_rules(settings.price_rules_path))
+        return cls(version, second, load_rules(settings.price_rules_path))
 
     @classmethod
     def recorded(cls, store: Store, data_version_id: str, recorded: str) -> Inputs:
