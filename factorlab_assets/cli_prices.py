@@ -137,6 +137,12 @@ def hold_against(
     settings = settings_of(demo)
     store = store_of(settings)
     versions = [stored_version(store, name) for name in filter(None, (here, there, third))]
+    if third in (here, there):
+        raise FactorLabError(
+            "a data version cannot say of itself who is odd",
+            got=f"--third {third}",
+            expected="a third one (see `factorlab versions`)",
+        )
     classes = ingest.asset_classes(settings)
     mine, theirs, *more = (ingest.version_bars(version.data_version_id) for version in versions)
     judge = more[0] if more else None

@@ -185,6 +185,15 @@ def test_suspects_are_listed_worst_first_by_kind_and_ticker(
     assert "0 suspects" in of_market.stdout, "no ticker, but the list names it as one"
 
 
+def test_a_version_is_no_third_one_beside_itself(
+    factorlab: Command, may: Version, june: Version
+) -> None:
+    two = [may.data_version_id, june.data_version_id]
+    for third in two:
+        told = factorlab.refused("prices", "reconcile", *two, "--third", third)
+        assert "cannot say of itself" in told
+
+
 def test_two_versions_are_reconciled(factorlab: Command, may: Version, june: Version) -> None:
     done = factorlab("prices", "reconcile", may.data_version_id, june.data_version_id)
     assert re.search(r"price +1 +0 +0 +0", done.stdout), "here is odd once"
