@@ -110,12 +110,15 @@ class Month:
         violations: Sequence[Mapping[str, Any]],
         *,
         only_warn: bool = False,
+        do: str = "",
     ) -> None:
         """Record a blocking check's verdict: it passes where there is no violation.
 
-        One that should `only_warn` passes with the violations as a warning.
+        One that should `only_warn` passes with the violations as a warning. `do` is told with them.
         """
         detail: dict[str, Any] = {"violations": len(violations), "first": list(violations[:5])}
+        if do and violations:
+            detail["what to do"] = do
         if only_warn and violations:
             detail[WARNING] = f"{len(violations)} violations; the setting is to warn"
         self.verdicts.append(Verdict(cell.key, check, only_warn or not violations, detail))

@@ -25,6 +25,7 @@ telemetry:
 nux:
   enabled: false
 """
+_FAILED_CHECK = "dagster._core.errors.DagsterAssetCheckFailedError: "
 
 
 def init_home(settings: Settings) -> Path:
@@ -111,8 +112,15 @@ def _execute(definitions: dg.Definitions, job: str, **said: Any) -> None:
             f"the {job} run failed",
             where=", ".join(dict.fromkeys(str(e.step_key) for e in failed)) or job,
             got=" | ".join(reasons) or "a failed blocking check",
-            do="see the run in `factorlab ui`",
+            do=_advice(result) or "see the run in `factorlab ui`",
         )
+
+
+def _advice(result: dg.ExecuteInProcessResult) -> str:
+    """What the checks that failed say to do."""
+    judged = result.get_asset_check_evaluations()
+    said = [one.metadata.get("what to do") for one in judged if not one.passed]
+    return " | ".join(dict.fromkeys(str(text.value) for text in said if text is not None))
 
 
 def _reason(event: dg.DagsterEvent) -> str:
@@ -122,4 +130,7 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return str(error.message).strip() if error else "unknown"
+    if error is None:
+        return "unknown"
+    # Dagster's class of a failed check is no news; that of an unexpected error is.
+    return str(error.message).strip().removeprefix(_FAILED_CHECK)

@@ -31,7 +31,7 @@ def factor_signals(month: Month) -> pa.Table:
     done = month.each(lambda cell: research.compute_signals(cell.resolved, month.market(cell)))
     warn = month.price_inputs.rules.mixed_basis == "warn"
     for cell, _ in done:
-        month.judge(cell, "one_basis", month.choice(cell).mixed, only_warn=warn)
+        month.judge(cell, "one_basis", month.choice(cell).mixed, only_warn=warn, do=_ONE_BASIS)
     return tables.signals_table((cell.name, _panel(month, cell), made) for cell, made in done)
 
 
@@ -132,6 +132,10 @@ def metrics(month: Month) -> pa.Table:
 
 
 ASSETS = [factor_signals, scores, weights, backtest_returns, daily_returns, metrics]
+_ONE_BASIS = (
+    "ingest with --distributions and a second source, so that total returns are known of all "
+    "tickers, or say mixed_basis: warn in the price rules (docs/prices.md)"
+)
 _HEADLINE = ("cagr", "volatility_ann", "sharpe", "max_drawdown", "max_drawdown_daily")
 
 

@@ -168,6 +168,16 @@ def test_a_rule_file_that_cannot_be_used_is_one_paragraph(
         current_inputs(project)
 
 
+def test_a_strategy_that_is_refused_for_its_bases_is_told_what_to_do(
+    alone: Project, tmp_path: Path
+) -> None:
+    project = vendors.copied(alone, tmp_path)
+    project.settings.price_rules_path.write_text("mixed_basis: block\n")
+    told = cli(project).refused("run", "--month", MONTH, "--strategy", "totals_unlisted")
+    assert "one_basis. What to do: ingest with --distributions" in " ".join(told.split())
+    assert "dagster._core" not in told
+
+
 def test_a_run_with_such_a_rule_file_says_so_and_leaves_what_is_there(
     alone: Project, tmp_path: Path
 ) -> None:

@@ -211,6 +211,7 @@ def test_a_strategy_that_mixes_bases_is_warned_about_and_computed(ran: Computed)
         "INC": "price_only",
         "STK": "adjusted",
     }
+    assert "--distributions" in verdict.detail["what to do"]
     assert ran.project.store.refusals(schemas.FACTOR_SIGNALS, [key]) == {}
 
 
