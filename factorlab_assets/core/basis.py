@@ -28,7 +28,8 @@ from factorlab_assets.core.panel import Floats
 from factorlab_assets.core.relations import registered, sessions_registered
 
 BEYOND = 1.5
-"""A list holds to its last row, or for so many of its median gaps beyond its last ex-date."""
+"""A list holds from its first row to its last, or for so many of its median gaps before its first
+ex-date and beyond its last. One that names no distribution holds from the first bar."""
 OFF_CENT = 0.02
 OFF_CENT_SPLIT = 0.08
 OFF_WHOLE = 0.01
@@ -127,16 +128,17 @@ class _List:
         self.amount = columns["amount"][rows]
         self.split = columns["split"][rows]
 
-    def complete_to(self) -> dt.date:
-        """The last day on which it is known whether something was paid: of the last row, or until
-        the next distribution is long overdue."""
+    def complete(self) -> tuple[dt.date, dt.date]:
+        """The first and the last day on which it is known whether something was paid: of the rows,
+        or as long as no distribution is long overdue."""
         paid = self.ex_date[self.amount > 0]
-        last = self.ex_date[-1]
+        first, last = self.ex_date[[0, -1]]
+        if not len(paid):
+            return dt.date.min, last.item()
         if len(paid) > 1:
-            gap = float(np.median(np.diff(paid).astype(np.int64)))
-            last = max(last, paid[-1] + int(BEYOND * gap))
-        day: dt.date = last.item()
-        return day
+            reach = int(BEYOND * float(np.median(np.diff(paid).astype(np.int64))))
+            first, last = min(first, paid[0] - reach), max(last, paid[-1] + reach)
+        return first.item(), last.item()
 
     def shares_since(self, date: Any) -> Floats:
         """(n,) today's shares per share of each day: the product of the later splits."""
@@ -332,8 +334,8 @@ def price_basis(
     stepped = _stepped(con, bars, second, listed, through) if second else {}
     rows: list[dict[str, Any]] = []
     for one in printed:
-        until = listed[one.ticker].complete_to() if one.ticker in listed else None
-        found = stretches(one, until, by_ticker.get(one.ticker, []), stepped.get(one.ticker))
+        complete = listed[one.ticker].complete() if one.ticker in listed else None
+        found = stretches(one, complete, by_ticker.get(one.ticker, []), stepped.get(one.ticker))
         rows += [{"ticker": one.ticker, "known_at": known_at, **each._asdict()} for each in found]
     with registered(con, "factorlab_stretches", pa.Table.from_pylist(rows, BASIS_SCHEMA)):
         snapped = con.sql(_SNAPPED.format(bars=bars, through=through))

@@ -60,24 +60,32 @@ class Stretch(NamedTuple):
 
 def stretches(
     printed: Printed,
-    complete_to: dt.date | None,
+    complete: tuple[dt.date, dt.date] | None,
     status: Sequence[dict[str, Any]],
     stepped: Stepped | None = None,
 ) -> list[Stretch]:
     """One ticker's stretches, in order, from its first bar to its last.
 
-    complete_to : the last day that its list of distributions covers, None without a list.
+    complete : first and last day that its list of distributions covers, None without a list.
     status : rows of `distribution_status`, by ex-date. stepped : without a list, what a second
     file shows.
     """
-    if complete_to is None or complete_to < printed.first_bar:
-        why = "no list of distributions" if complete_to is None else f"list ends {complete_to}"
+    if complete is None or complete[1] < printed.first_bar:
+        why = "no list of distributions" if complete is None else f"list ends {complete[1]}"
         if stepped is None:
             return list(_unlisted(printed, printed.first_bar, why))
         found = [*_unlisted(printed._replace(last_bar=stepped.first - DAY), printed.first_bar, why)]
         found += _by_steps(stepped)
         return [*found, *_unlisted(printed, stepped.last + DAY, why)]
-    listed = list(_listed(printed.first_bar, min(printed.last_bar, complete_to), status))
+    complete_from, complete_to = complete
+    if complete_from > printed.last_bar:
+        return list(_unlisted(printed, printed.first_bar, f"list begins {complete_from}"))
+    listed: list[Stretch] = []
+    if complete_from > printed.first_bar:
+        before = printed._replace(last_bar=complete_from - DAY)
+        listed += _unlisted(before, printed.first_bar, f"list begins {complete_from}")
+    start = max(printed.first_bar, complete_from)
+    listed += _listed(start, min(printed.last_bar, complete_to), status)
     if complete_to < printed.last_bar:
         listed += _unlisted(printed, complete_to + DAY, f"list ends {complete_to}")
     return listed

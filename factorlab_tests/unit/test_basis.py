@@ -13,7 +13,7 @@ import pytest
 
 from factorlab_assets.core.basis import distribution_status, price_basis
 from factorlab_assets.schemas import DISTRIBUTION_STATUS, PRICE_BASIS
-from factorlab_tests.vendor_files import Traded, lend
+from factorlab_tests.vendor_files import EVERY, Traded, lend
 
 MONTH = "2025-12"
 ALL, NONE = range(99), range(0)
@@ -313,6 +313,21 @@ def test_a_list_holds_to_its_last_row_or_until_a_distribution_is_overdue(
     assert rows[0][3] <= end < rows[1][2]
     complete = pa.concat_tables([upto, paid.slice(paid.num_rows - 1)])
     assert [row[:2] for row in basis_of(con, raw, complete, raw)] == [("price_only", True)]
+
+
+@pytest.mark.parametrize(("kept", "is_known"), [(slice(0, None), True), (slice(9, None), False)])
+def test_a_list_holds_from_its_first_row_or_until_a_distribution_would_be_due(
+    con: duckdb.DuckDBPyConnection, traded: Traded, kept: slice, is_known: bool
+) -> None:
+    paid = traded.paid().to_pylist()[kept]
+    lend(con, bars=traded.file(NONE, digits=2), paid=pa.Table.from_pylist(paid))
+    status = distribution_status(con, "bars", "paid", None, MONTH)
+    first, *_, last = 2 * price_basis(con, "bars", "paid", status, None, MONTH).to_pylist()
+    assert (first["is_total_return_known"], last["is_total_return_known"]) == (is_known, True)
+    if not is_known:
+        assert first["evidence"].startswith("list begins 20")
+        due = paid[0]["ex_date"] - first["last_date"]
+        assert dt.timedelta(EVERY) < due < dt.timedelta(3 * EVERY), "a gap and a half, in days"
 
 
 def test_a_list_without_a_distribution_makes_price_returns_total_returns(
