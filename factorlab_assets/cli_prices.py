@@ -198,7 +198,9 @@ def _add_adjusted(
         own = by_date.get(bar["date"])
         is_known = own and any(start <= bar["date"] <= end for start, end in known)
         bar["repaired"] = own["close"] if own else None
-        bar["total_return"] = own["close"] * own["growth"] if own and is_known else None
+        bar["total_return"] = (
+            own["close"] * own["growth"] if own and is_known and own["growth"] else None
+        )
 
 
 def _counted(rows: Sequence[dict[str, Any]], what: str, column: str) -> str:

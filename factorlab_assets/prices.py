@@ -7,6 +7,7 @@ chain's steps (`core`), or storing their rows (`assets.market`).
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -21,11 +22,15 @@ import pyarrow as pa
 from factorlab_assets import identity, ingest, schemas
 from factorlab_assets.core import adjust, basis, known_at, research
 from factorlab_assets.core.panel import Basis
+from factorlab_assets.core.relations import registered
 from factorlab_assets.price_rules import PriceRules, load_rules
 from factorlab_assets.settings import Settings
 from factorlab_assets.store import Store, Version
 from factorlab_assets.store_partitions import arrow_schema
 from factorlab_assets.strategy import Resolved
+
+MOST_UNKNOWN = dt.timedelta(366)
+"""So much of a ticker's beginning may lack total returns: it is then not there yet."""
 
 _INVENTED = """
 SELECT ticker, min(date) AS first_date, max(date) AS last_date, 'synthetic' AS basis,
@@ -145,11 +150,45 @@ def are_ready(store: Store, settings: Settings, month: str) -> bool:
 
 @contextmanager
 def adjusted(
-    con: duckdb.DuckDBPyConnection, inputs: Inputs, suspected: pa.Table, status: pa.Table
+    con: duckdb.DuckDBPyConnection,
+    inputs: Inputs,
+    suspected: pa.Table,
+    status: pa.Table,
+    stretches: pa.Table,
 ) -> Iterator[str]:
-    """SQL relation of the columns of `adjusted_prices` less its keys, while the block lasts."""
-    with adjust.adjusted_prices(con, inputs.bars, suspected, status) as query:
-        yield f"({query})"
+    """SQL relation of the columns of `adjusted_prices` less its keys, while the block lasts.
+
+    growth is null before the day from which a ticker's total return is known, where that is at most
+    a year after its first bar: there it has no total-return price at all.
+    """
+    since = {ticker: day for ticker, day in _known_since(stretches).items() if day}
+    days = pa.table(
+        {"ticker": pa.array(since, pa.string()), "since": pa.array(since.values(), pa.date32())}
+    )
+    with (
+        registered(con, "prices_known_since", days),
+        adjust.adjusted_prices(con, inputs.bars, suspected, status) as query,
+    ):
+        yield f"""(SELECT * EXCLUDE (growth, since),
+            CASE WHEN since IS NULL OR date >= since THEN growth END AS growth
+            FROM ({query}) LEFT JOIN prices_known_since USING (ticker))"""  # noqa: S608  # ours
+
+
+def _known_since(stretches: pa.Table) -> dict[str, dt.date | None]:
+    """Tickers whose total return is known to the end -> since when; None = since the first bar.
+
+    A ticker of which more than a year at the beginning is not known is none of them.
+    """
+    first: dict[str, dt.date] = {}
+    since: dict[str, dt.date | None] = {}
+    for row in sorted(stretches.to_pylist(), key=lambda row: (row["ticker"], row["first_date"])):
+        ticker, day = row["ticker"], row["first_date"]
+        first.setdefault(ticker, day)
+        if not row["is_total_return_known"]:
+            since.pop(ticker, None)
+        elif ticker not in since:
+            since[ticker] = None if day == first[ticker] else day
+    return {t: day for t, day in since.items() if day is None or day - first[t] <= MOST_UNKNOWN}
 
 
 def month_prices(month: str) -> str:
@@ -187,11 +226,8 @@ class Chooser:
         for row in stretches.to_pylist():
             by_ticker.setdefault(row["ticker"], []).append(row)
         about = {ticker: _about(rows) for ticker, rows in by_ticker.items()}
-        known = {
-            ticker: all(row["is_total_return_known"] for row in rows)
-            for ticker, rows in by_ticker.items()
-        }
-        return cls(about, known, is_synthetic)
+        since = _known_since(stretches)
+        return cls(about, {ticker: ticker in since for ticker in about}, is_synthetic)
 
     def choose(self, resolved: Resolved) -> Choice:
         """Which prices a strategy reads, from its own word and from what is known of its tickers.

@@ -379,7 +379,11 @@ ADJUSTED_PRICES = _table(
         "open": number("first price, repaired", "per share", gt=0, null=True),
         "close": number("last price, repaired; null = dropped", "per share", gt=0, null=True),
         "seen": number("close as known on its own day", "per share", gt=0, null=True),
-        "growth": number("total-return price over close; 1 before any distribution", gt=0),
+        "growth": number(
+            "total-return price over close, 1 before any distribution; null = not known yet",
+            gt=0,
+            null=True,
+        ),
     },
     checks=("known_at",),
 )
@@ -458,7 +462,7 @@ MONTHLY_RETURNS = _table(
         "close": number("last close of the month, repaired: a holder's mark", "per share", gt=0),
         "price": number("close if at most 5 sessions old, else unknown", gt=0, null=True),
         "seen": number("price as known on the date: repairs known later left out", gt=0, null=True),
-        "growth": number("total-return price over close on the last bar's day", "ratio", gt=0),
+        "growth": number("total-return price over close on that day", "ratio", gt=0, null=True),
         "entry_open": number("open of the month's first session", gt=0, null=True),
         "entry_close": number("close of the month's first session", gt=0, null=True),
         "entry_growth": number("growth on that session", "ratio", gt=0, null=True),

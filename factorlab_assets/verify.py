@@ -63,7 +63,7 @@ def recompute(store: Store, inputs: prices.Inputs, resolved: Resolved) -> Mappin
         suspected = inputs.suspects(con, status)
         stretches = inputs.price_basis(con, status)
         choice = prices.Chooser.of(stretches, is_synthetic=inputs.is_synthetic).choose(resolved)
-        with prices.adjusted(con, inputs, suspected, status) as bars:
+        with prices.adjusted(con, inputs, suspected, status, stretches) as bars:
             monthly = returns.monthly_returns(con, bars, version.month)
             market = panel_from_table(monthly, choice.basis)
             held = research.universe(resolved, market).tickers.tolist()

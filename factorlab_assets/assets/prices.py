@@ -76,7 +76,7 @@ def price_quality(month: Month) -> checks.Stored:
     return month.write(rows, spans=present.picture(picture, "which tickers span which years"))
 
 
-@month_asset("raw_prices", "suspect_prices", "distribution_status")
+@month_asset("raw_prices", "suspect_prices", "distribution_status", "price_basis")
 def adjusted_prices(month: Month) -> checks.Stored:
     """The daily prices that research reads: repaired, with their growth to total returns.
 
@@ -84,11 +84,12 @@ def adjusted_prices(month: Month) -> checks.Stored:
     """
     inputs, version = month.inputs, month.inputs.version
     suspected, status = month.loaded("suspect_prices"), month.loaded("distribution_status")
+    stretches = month.loaded("price_basis")
     keys = f"'{version.month}' AS month, '{schemas.check_version(version.data_version_id)}'"
     with TemporaryDirectory() as folder:
         path = Path(folder) / "adjusted.parquet"
         with month.store.read() as con:
-            with prices.adjusted(con, inputs, suspected, status) as relation:
+            with prices.adjusted(con, inputs, suspected, status, stretches) as relation:
                 keyed = f"SELECT {keys} AS data_version_id, * FROM {relation}"  # noqa: S608  # checked ids
                 con.sql(keyed).write_parquet(str(path))
             last = con.sql(

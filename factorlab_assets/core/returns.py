@@ -190,11 +190,11 @@ def plain(bars: str) -> str:
 
 
 def on_basis(bars: str, basis: Basis) -> str:
-    """The same bars with every price on one basis, and growth 1."""
+    """The bars with every price on one basis, and growth 1; those of which it is known."""
     if basis == "close":
         return f"(SELECT * REPLACE (1.0::DOUBLE AS growth) FROM {bars})"  # noqa: S608  # a relation
     grown = ", ".join(f"{name} * growth AS {name}" for name in ("open", "close", "seen"))
-    return f"(SELECT ticker, date, {grown}, 1.0::DOUBLE AS growth FROM {bars})"  # noqa: S608  # a relation
+    return f"(SELECT ticker, date, {grown}, 1.0::DOUBLE AS growth FROM {bars} WHERE growth > 0)"  # noqa: S608  # a relation
 
 
 def daily_basis(

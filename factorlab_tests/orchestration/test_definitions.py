@@ -82,7 +82,8 @@ def test_research_follows_the_design_graph() -> None:
     assert upstream("distribution_status") == {"raw_prices"}
     assert upstream("suspect_prices") == {"raw_prices", "distribution_status"}
     assert upstream("price_quality") == {"raw_prices", "suspect_prices", "price_basis"}
-    assert upstream("adjusted_prices") == {"raw_prices", "suspect_prices", "distribution_status"}
+    judged = {"raw_prices", "suspect_prices", "distribution_status", "price_basis"}
+    assert upstream("adjusted_prices") == judged
     assert upstream("monthly_returns") == {"adjusted_prices"}
     assert upstream("scores") >= {"factor_signals"}
     assert upstream("weights") >= {"scores", "factor_signals"}

@@ -100,7 +100,7 @@ def cli(project: Project) -> Command:
 
 def adjusted_anew(project: Project) -> dg.ExecuteInProcessResult:
     """Suspects and adjusted prices, and what those need, judged and computed again."""
-    wanted = ("suspect_prices", "distribution_status", "adjusted_prices")
+    wanted = ("suspect_prices", "distribution_status", "price_basis", "adjusted_prices")
     keys = [dg.AssetKey(name) for name in wanted]
     return project._execute("prices", partition_key=MONTH, asset_selection=keys)
 

@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from factorlab_assets.core.returns import COLUMNS, daily_basis, monthly_returns, plain
+from factorlab_assets.core.returns import COLUMNS, daily_basis, monthly_returns, on_basis, plain
 from factorlab_tests.small_bars import day, grown, monthly, put_bars, put_distributions
 
 # 2020: January ends on Friday 31, February on Friday 28, March on Tuesday 31, April on Thursday 30.
@@ -316,3 +316,15 @@ def test_a_price_seen_too_long_ago_was_not_known(con: duckdb.DuckDBPyConnection)
     bars = put_repaired(con, ("2020-01-03", 100, 100), ("2020-01-06", 101, 180))
     (row,) = monthly_returns(con, bars, "2020-01").to_pylist()
     assert (row["price"], row["seen"]) == (None, None)
+
+
+def test_a_bar_without_growth_is_none_on_total_returns(con: duckdb.DuckDBPyConnection) -> None:
+    bars = put_repaired(con, ("2020-01-31", 100, 100), ("2020-02-28", 110, 110))
+    con.execute("UPDATE repaired SET growth = NULL WHERE date = '2020-01-31'")
+    rows = monthly_returns(con, bars, "2020-02").sort_by("date").to_pylist()
+    assert [row["ret"] for row in rows] == [None, pytest.approx(0.1, abs=1e-15)]
+    assert [row["total_ret"] for row in rows] == [None, None]
+    known = monthly_returns(con, on_basis(bars, "total_return"), "2020-02").to_pylist()
+    assert [row["price"] for row in known] == [110]
+    dates, _, close, _ = daily_basis(con, bars, "total_return", ["A"], day("2020-02-28"))
+    assert (len(dates), close[:, 0].tolist()) == (1, [110])
