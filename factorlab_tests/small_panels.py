@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from factorlab_assets.core import factors
 from factorlab_assets.core.calendar import month_ends, sessions
 from factorlab_assets.core.daily import DailyPrices
 from factorlab_assets.core.panel import Floats, Panel
@@ -87,10 +88,16 @@ def strategy_of(**said: Any) -> Strategy:
     return Strategy.model_validate(plain | said)
 
 
+def short_params(name: str) -> dict[str, int]:
+    """Parameters that let factor `name` need few months: 3 for every lookback, 1 for the others."""
+    wanted = {p: 3 if "lookback" in p.name else 1 for p in factors.REGISTRY[name].params}
+    return {p.name: min(max(number, p.low), p.high) for p, number in wanted.items()}
+
+
 def ranked(portfolio: Mapping[str, Any] = MappingProxyType({}), **said: Any) -> Strategy:
     """A strategy with one factor, so that it may rank, and this portfolio."""
-    factors = [{"name": "trend", "delay": 0}]
-    return strategy_of(factors=factors, portfolio=dict(portfolio), **said)
+    trend = [{"name": "trend", "delay": 0}]
+    return strategy_of(factors=trend, portfolio=dict(portfolio), **said)
 
 
 def resolved_of(strategy: Strategy, tickers: Sequence[str] | None) -> Resolved:

@@ -5,7 +5,8 @@
 5. NaN in, NaN out.                                6. Values start when their window is full.
 7. z-scores have mean 0 and sd 1.                  8. Ranks lie in [0, 1] and sum to n / 2.
 9. Winsorized values stay within the cross-section, in order.
-10. Transforms ignore location and scale, and turn over with the sign.
+10. Shares, places in a range, drawdowns and risks stay within their bounds.
+11. Transforms ignore location and scale, and turn over with the sign.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 
 from factorlab_assets.core import factors
 from factorlab_assets.core.transforms import rank, winsorize, zscore
+from factorlab_tests.small_panels import short_params
 
 NAMES = sorted(factors.REGISTRY)
 
@@ -50,7 +52,7 @@ cross_sections = hnp.arrays(
 
 
 def computed(which: str, price: np.ndarray, months: int) -> np.ndarray:
-    return factors.compute(which, price, {"lookback": 3}, months)
+    return factors.compute(which, price, short_params(which), months)
 
 
 @law(name, prices(), delay, st.randoms(use_true_random=False))
@@ -64,9 +66,10 @@ def test_permuting_tickers_permutes_values(which, price, months, random) -> None
 @law(name, prices(), delay, st.floats(1e-3, 1e3))
 def test_the_scale_of_a_tickers_price_does_not_matter(which, price, months, scale) -> None:
     scaled = price * np.where(np.arange(price.shape[1]) == 0, scale, 1.0)
-    # abs: a ratio of prices carries a few units of 1e-16 and low_vol takes a root of their squares
+    # Ratios of prices carry a few units of 1e-16; breakout and trend_scaled divide them by a range
+    # or a volatility that may by chance be a millionth of the price.
     np.testing.assert_allclose(
-        computed(which, scaled, months), computed(which, price, months), rtol=0, atol=1e-12
+        computed(which, scaled, months), computed(which, price, months), rtol=1e-9, atol=1e-9
     )
 
 
@@ -95,7 +98,7 @@ def test_delay_is_the_undelayed_value_of_months_before(which, price, months) -> 
 
 @law(name, prices(), delay)
 def test_a_value_is_known_only_where_its_newest_and_oldest_price_are(which, price, months) -> None:
-    spec, full = factors.REGISTRY[which], factors.check(which, {"lookback": 3})
+    spec, full = factors.REGISTRY[which], short_params(which)
     known = ~np.isnan(computed(which, price, months))
     for t, i in np.argwhere(known):
         assert not np.isnan(price[t - months - spec.first(full), i])
@@ -105,14 +108,25 @@ def test_a_value_is_known_only_where_its_newest_and_oldest_price_are(which, pric
 @law(name, prices(holes=False), delay)
 def test_a_full_history_is_known_from_the_first_full_window_on(which, price, months) -> None:
     known = ~np.isnan(computed(which, price, months))
-    start = factors.REGISTRY[which].first(factors.check(which, {"lookback": 3})) + months
+    start = factors.REGISTRY[which].first(short_params(which)) + months
     assert known[start:].all()
     assert not known[:start].any()
 
 
-@law(prices(holes=False))
-def test_low_vol_is_never_positive(price) -> None:
-    assert (computed("low_vol", price, 0)[3:] <= 0).all()
+BOUNDS = {
+    "low_vol": (-np.inf, 0),
+    "downside_vol": (-np.inf, 0),
+    "shallow_drawdown": (-1, 0),
+    "consistency": (0, 1),
+    "breakout": (0, 1),
+    "high_52w": (0, 1),
+}
+
+
+@law(st.sampled_from(sorted(BOUNDS)), prices())
+def test_a_factor_with_bounds_stays_within_them(which, price) -> None:
+    values, (low, high) = computed(which, price, 0), BOUNDS[which]
+    assert (np.isnan(values) | ((values >= low) & (values <= high))).all()
 
 
 TRANSFORMS = {

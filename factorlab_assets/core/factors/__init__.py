@@ -9,14 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from factorlab_assets.core.factors import defensive, momentum, trend
+from factorlab_assets.core.factors import (
+    defensive,
+    momentum,
+    quality,
+    reversal,
+    seasonality,
+    trend,
+    value,
+)
 from factorlab_assets.core.factors.base import FactorSpec, Param, lag
 from factorlab_assets.core.panel import Floats
 
 __all__ = ["REGISTRY", "FactorSpec", "Param", "check", "compute", "window"]
 
 REGISTRY: dict[str, FactorSpec] = {
-    spec.name: spec for family in (trend, momentum, defensive) for spec in family.FACTORS
+    spec.name: spec
+    for family in (trend, momentum, reversal, value, defensive, quality, seasonality)
+    for spec in family.FACTORS
 }
 
 
@@ -45,11 +55,11 @@ def check(name: str, params: Mapping[str, Any]) -> dict[str, int]:
             f"factor {name}: no parameter {', '.join(unknown)}; there are {', '.join(known)}"
         )
     full = {key: params.get(key, param.default) for key, param in known.items()}
-    for key, value in full.items():
+    for key, number in full.items():
         low, high = known[key].low, known[key].high
-        if type(value) is not int or not low <= value <= high:
+        if type(number) is not int or not low <= number <= high:
             raise ValueError(
-                f"factor {name}: parameter {key}: got {value!r}, "
+                f"factor {name}: parameter {key}: got {number!r}, "
                 f"allowed a whole number from {low} to {high}"
             )
     if spec.last(full) >= spec.first(full):

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from factorlab_assets.core.factors.base import FactorSpec, Param, Params, lag
+from factorlab_assets.core.factors.base import (
+    FactorSpec,
+    Param,
+    Params,
+    deviation,
+    lag,
+    returns,
+)
 from factorlab_assets.core.panel import Floats
+
+MONTHS = 12
+"""Periods per year."""
 
 
 def trend(price: Floats, params: Params) -> Floats:
@@ -17,7 +27,20 @@ def trend(price: Floats, params: Params) -> Floats:
     Moskowitz, Ooi, Pedersen (2012) take the sign of the 12-month return in excess of cash; here the
     return itself, and a strategy decides what to do with its sign.
     """
-    return price / lag(price, params["lookback"]) - 1.0
+    return returns(price, params["lookback"])
+
+
+def trend_scaled(price: Floats, params: Params) -> Floats:
+    """(P_t / P_{t−L} − 1) / (sd(r_{t−V+1} … r_t)·√12): the trend per unit of annual volatility.
+
+    Moskowitz, Ooi, Pedersen (2012) divide by an exponentially weighted volatility of daily excess
+    returns; here by that of the last V monthly returns, ddof 1. A price that has not moved has
+    trend 0; one that has grown evenly, without any volatility to divide by, is NaN.
+    """
+    moved = returns(price, params["lookback"])
+    volatility = deviation(returns(price), params["vol_lookback"]) * np.sqrt(MONTHS)
+    scaled = moved / np.where(volatility == 0.0, np.nan, volatility)
+    return np.where((volatility == 0.0) & (moved == 0.0), 0.0, scaled)
 
 
 def ma_trend(price: Floats, params: Params) -> Floats:
@@ -45,6 +68,23 @@ FACTORS = (
         "Journal of Financial Economics 104(2), 228-250",
         doi="10.1016/j.jfineco.2011.11.003",
         first=lambda params: params["lookback"],
+        last=lambda _: 0,
+    ),
+    FactorSpec(
+        name="trend_scaled",
+        summary="Return of the last L months per unit of volatility.",
+        formula="(P[t] / P[t−L] − 1) / (sd(P[t−V+1] / P[t−V] − 1 … P[t] / P[t−1] − 1)·√12), ddof 1",
+        compute=trend_scaled,
+        params=(
+            Param("lookback", 12, 1, 120, "L, months of the return"),
+            Param("vol_lookback", 12, 2, 120, "V, months of returns in the volatility"),
+        ),
+        delay=1,
+        sign=1,
+        paper="Moskowitz, Ooi, Pedersen (2012), Time series momentum, "
+        "Journal of Financial Economics 104(2), 228-250",
+        doi="10.1016/j.jfineco.2011.11.003",
+        first=lambda params: max(params["lookback"], params["vol_lookback"]),
         last=lambda _: 0,
     ),
     FactorSpec(
