@@ -18,6 +18,11 @@ from factorlab_assets.core.transforms import rank, winsorize, zscore
 # Rolling means and deviations in pandas are updated from month to month and so carry the rounding
 # of every month before; ratios of single prices do not.
 RATIO, ROLLING = 1e-15, 1e-11
+AS_IS = {"fill_method": None}
+
+
+def monthly(price: pd.DataFrame) -> pd.DataFrame:
+    return price.pct_change(**AS_IS)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +45,48 @@ def price() -> pd.DataFrame:
         (
             "low_vol",
             {"lookback": 36},
-            lambda p: -p.pct_change(fill_method=None).rolling(36).std(),
+            lambda p: -monthly(p).rolling(36).std(),
             ROLLING,
+        ),
+        ("high_52w", {}, lambda p: p / p.rolling(12).max(), RATIO),
+        (
+            "breakout",
+            {"lookback": 6},
+            lambda p: (p - p.rolling(6).min()) / (p.rolling(6).max() - p.rolling(6).min()),
+            RATIO,
+        ),
+        ("acceleration", {}, lambda p: p.pct_change(6, **AS_IS).diff(6), RATIO),
+        (
+            "trend_scaled",
+            {"vol_lookback": 24},
+            lambda p: p.pct_change(12, **AS_IS) / monthly(p).rolling(24).std() / 12**0.5,
+            ROLLING,
+        ),
+        ("reversal_1m", {}, lambda p: -monthly(p), RATIO),
+        ("reversal_5y", {}, lambda p: -np.log(p).diff(48).shift(12), ROLLING),
+        (
+            "downside_vol",
+            {"lookback": 24},
+            lambda p: -((monthly(p).clip(upper=0) ** 2).rolling(24).mean() ** 0.5),
+            ROLLING,
+        ),
+        (
+            "consistency",
+            {},
+            lambda p: (monthly(p) > 0).where(monthly(p).notna()).astype(float).rolling(12).mean(),
+            ROLLING,
+        ),
+        (
+            "shallow_drawdown",
+            {"lookback": 24},
+            lambda p: p.rolling(24).apply(lambda x: (x / x.cummax()).min() - 1),
+            RATIO,
+        ),
+        (
+            "same_month",
+            {"years": 3},
+            lambda p: sum(monthly(p).shift(12 * year - 1) for year in (1, 2, 3)) / 3,
+            RATIO,
         ),
     ],
 )
