@@ -117,7 +117,9 @@ def test_distributions_make_total_returns(project: Project, tmp_path: Path) -> N
     (tmp_path / "paid.csv").write_text(
         "Date,Open,High,Low,Close,Volume\n2012-05-31,10,10,10,10,5\n2012-06-29,10,11,9,10.5,5\n"
     )
-    (tmp_path / "d.csv").write_text("ticker,ex_date,amount\nPAID,2012-06-29,0.5\n")
+    (tmp_path / "d.csv").write_text(
+        "ticker,ex_date,amount\nPAID,2012-05-31,0\nPAID,2012-06-29,0.5\n"
+    )
     project.settings.universes_path.write_text("one: {tickers: {PAID: Equity}}\n")
     result = project.market(
         source="stooq-files",
