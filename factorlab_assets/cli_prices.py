@@ -131,7 +131,7 @@ def hold_against(
     demo: Demo = False,
 ) -> None:
     """Compare two data versions day by day: where returns differ, and which of them is odd."""
-    from factorlab_assets import ingest
+    from factorlab_assets import ingest, strategy
     from factorlab_assets.core.reconcile import reconcile as compare
 
     settings = settings_of(demo)
@@ -143,7 +143,7 @@ def hold_against(
             got=f"--third {third}",
             expected="a third one (see `factorlab versions`)",
         )
-    classes = ingest.asset_classes(settings)
+    classes = ingest.asset_classes(strategy.load_universes(settings.universes_path))
     mine, theirs, *more = (ingest.version_bars(version.data_version_id) for version in versions)
     judge = more[0] if more else None
     month = min(version.month for version in versions)

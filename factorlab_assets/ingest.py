@@ -149,8 +149,7 @@ def source_of(settings: Settings, universes: dict[str, strategy.Universe]) -> So
         return kind(settings.path(settings.source_path))
     if settings.source == "stooq-http":
         return StooqHttp(settings.stooq_url, settings.stooq_apikey, settings.downloads_path)
-    classes = {t: cls for universe in universes.values() for t, cls in universe.tickers.items()}
-    return Synthetic(classes, settings.seed, settings.extra_tickers)
+    return Synthetic(asset_classes(universes), settings.seed, settings.extra_tickers)
 
 
 def _tickers(settings: Settings, universes: dict[str, strategy.Universe]) -> list[str] | None:
@@ -230,9 +229,8 @@ def _coverage(fetched: Fetched) -> Verdict:
     return Verdict("", "coverage", bool(fetched.coverage) and share >= MIN_COVERED, detail)
 
 
-def asset_classes(settings: Settings) -> dict[str, str]:
-    """Ticker -> asset class, of every universe in the settings' file."""
-    universes = strategy.load_universes(settings.universes_path)
+def asset_classes(universes: Mapping[str, strategy.Universe]) -> dict[str, str]:
+    """Ticker -> asset class, of every universe."""
     return {t: cls for each in universes.values() for t, cls in each.tickers.items()}
 
 

@@ -121,8 +121,7 @@ class Inputs:
     def distribution_status(self, con: duckdb.DuckDBPyConnection) -> pa.Table:
         """Rows of `distribution_status`; none without distributions."""
         if self.distributions is None:
-            keys = ("month", "data_version_id")
-            return arrow_schema(schemas.DISTRIBUTION_STATUS, without=keys).empty_table()
+            return no_rows(schemas.DISTRIBUTION_STATUS)
         month = self.version.month
         return basis.distribution_status(
             con, self.bars, self.distributions, self.second_bars, month
@@ -189,6 +188,11 @@ def _known_since(stretches: pa.Table) -> dict[str, dt.date | None]:
         elif ticker not in since:
             since[ticker] = None if day == first[ticker] else day
     return {t: day for t, day in since.items() if day is None or day - first[t] <= MOST_UNKNOWN}
+
+
+def no_rows(table: schemas.Table) -> pa.Table:
+    """No rows of a month's table, less its keys."""
+    return arrow_schema(table, without=("month", "data_version_id")).empty_table()
 
 
 def month_prices(month: str) -> str:

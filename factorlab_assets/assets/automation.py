@@ -170,10 +170,11 @@ def outdated_cells(store: Store, settings: Settings) -> dict[str, str]:
         row["experiment_id"]: (row["data_version_id"], row["prices"])
         for row in store.experiments().select(columns).to_pylist()
     }
+    cells = {cell: cell.partition.split("|")[0] for cell in store.partitions(schemas.METRICS)}
+    now = {month: prices.Inputs.current(store, settings, month) for month in set(cells.values())}
     outdated = {}
-    for cell in store.partitions(schemas.METRICS):
-        month = cell.partition.split("|")[0]
-        inputs = prices.Inputs.current(store, settings, month)
+    for cell, month in cells.items():
+        inputs = now[month]
         if inputs is None or ready.get(month) != inputs.fingerprint:
             continue
         if used.get(cell.fingerprint) != (inputs.version.data_version_id, inputs.record):

@@ -146,17 +146,16 @@ def _result(name: str, only: Stored | None, stored: Mapping[str, Stored]) -> dg.
     verdict = next(v for v in only.verdicts if v.check == name)
     return dg.AssetCheckResult(
         check_name=name,
-        passed=verdict.passed and WARNING not in verdict.detail,
-        severity=_severity(verdict),
+        **_outcome(verdict),
         metadata=_shown(verdict.detail),
     )
 
 
-def _severity(verdict: Verdict) -> dg.AssetCheckSeverity:
-    """A warning blocks nothing, an error does."""
+def _outcome(verdict: Verdict) -> dict[str, Any]:
+    """A warning is shown as not passed and blocks nothing, an error does."""
     if verdict.passed and WARNING in verdict.detail:
-        return dg.AssetCheckSeverity.WARN
-    return dg.AssetCheckSeverity.ERROR
+        return {"passed": False, "severity": dg.AssetCheckSeverity.WARN}
+    return {"passed": verdict.passed, "severity": dg.AssetCheckSeverity.ERROR}
 
 
 def _evaluation(
@@ -168,8 +167,7 @@ def _evaluation(
     return AssetCheckEvaluation(
         asset_key=dg.AssetKey(table.name),
         check_name=verdict.check,
-        passed=verdict.passed and WARNING not in verdict.detail,
-        severity=_severity(verdict),
+        **_outcome(verdict),
         metadata=_shown(verdict.detail),
         target_materialization_data=of,
         blocking=True,

@@ -15,14 +15,13 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from factorlab_assets import ingest, prices, schemas
+from factorlab_assets import ingest, prices, schemas, strategy
 from factorlab_assets.assets import checks, present
 from factorlab_assets.assets.months import Month, month_asset
 from factorlab_assets.core import quality, reconcile
 from factorlab_assets.core import revisions as restated
 from factorlab_assets.reports import charts, charts_prices
 from factorlab_assets.store import Verdict
-from factorlab_assets.store_partitions import arrow_schema
 
 
 @month_asset("raw_prices", "distribution_status")
@@ -109,12 +108,16 @@ def reconciliation(month: Month) -> checks.Stored:
     inputs = month.inputs
     if inputs.second is None or inputs.second_bars is None:
         none = "none: factorlab ingest --second gives one"
-        return month.write(_no_rows(schemas.RECONCILIATION), second_source=none)
+        return month.write(prices.no_rows(schemas.RECONCILIATION), second_source=none)
     id_ = inputs.second.data_version_id
-    classes = ingest.asset_classes(month.settings)
+    universes = strategy.load_universes(month.settings.universes_path)
     with month.store.read() as con:
         rows = reconcile.reconcile(
-            con, inputs.bars, inputs.second_bars, month.key, asset_classes=classes
+            con,
+            inputs.bars,
+            inputs.second_bars,
+            month.key,
+            asset_classes=ingest.asset_classes(universes),
         )
     return month.write(
         rows.append_column("second_version_id", pa.repeat(id_, rows.num_rows)),
@@ -130,7 +133,7 @@ def revisions(month: Month) -> checks.Stored:
     earlier = month.store.earlier_version(version)
     if earlier is None or earlier.source != version.source:
         nothing = "nothing: no earlier version of this source"
-        return month.write(_no_rows(schemas.REVISIONS), compared_with=nothing)
+        return month.write(prices.no_rows(schemas.REVISIONS), compared_with=nothing)
     id_ = earlier.data_version_id
     with month.store.read() as con:
         rows = restated.revisions(con, ingest.version_bars(id_), month.inputs.bars, month.key)
@@ -164,7 +167,3 @@ def _counted(rows: pa.Table, *columns: str) -> Any:
     values = zip(*(rows[name].to_pylist() for name in columns), strict=True)
     counts = Counter(", ".join(each) for each in values)
     return present.figures(dict(sorted(counts.items()))) if counts else "none"
-
-
-def _no_rows(table: schemas.Table) -> pa.Table:
-    return arrow_schema(table, without=("month", "data_version_id")).empty_table()

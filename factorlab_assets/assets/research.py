@@ -193,9 +193,9 @@ def _daily_prices(month: Month) -> dict[Basis, DailyPrices]:
         names = rows.filter(pc.not_equal(rows["weight"], 0.0))["ticker"].unique().to_pylist()
         held.setdefault(month.choices[name].basis, set()).update(names)
     version = month.version
-    bars = month.bars()
     found: dict[Basis, DailyPrices] = {}
     with month.store.read() as con:
+        bars = month.bars()
         for basis in month.markets:
             dates, tickers, close, open_ = returns.daily_basis(
                 con, bars, basis, held.get(basis, set()), version.last_date
@@ -209,12 +209,11 @@ def _prove(month: Month, cells: list[Cell]) -> None:
     by_basis: dict[Basis, list[Cell]] = {}
     for cell in cells:
         by_basis.setdefault(month.choice(cell).basis, []).append(cell)
-    bars = month.bars()
     for basis, alike in by_basis.items():
         with month.store.read() as con:
             scenarios = proof.Scenarios.build(
                 con,
-                returns.on_basis(bars, basis),
+                returns.on_basis(month.bars(), basis),
                 month.version.month,
                 [cell.resolved for cell in alike],
             )

@@ -10,13 +10,12 @@ import datetime as dt
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from factorlab_assets.core.adjust import adjusted_prices, repairs
 from factorlab_assets.core.calendar import Dates, month_ends
-from factorlab_assets.core.proof import SAMPLE, SAMPLED_FROM
+from factorlab_assets.core.proof import sample
 from factorlab_assets.core.relations import registered
 from factorlab_assets.core.suspects import find_suspects
 from factorlab_assets.price_rules import PriceRules
@@ -62,9 +61,7 @@ def known_too_early(
     more, forty.
     """
     names = [name for (name,) in con.sql(f"FROM {bars}").unique("ticker").fetchall()]
-    chosen = sorted(names)
-    if len(chosen) >= SAMPLED_FROM:
-        chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, SAMPLE).astype(int)]
+    chosen = sample(names)
     broken: list[dict[str, Any]] = []
     with registered(con, "known_at_tickers", pa.table({"ticker": chosen})):
         own = f"FROM {bars} SEMI JOIN known_at_tickers USING (ticker)"

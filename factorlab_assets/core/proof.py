@@ -92,8 +92,8 @@ class Scenarios:
             every = [row[0] for row in con.sql("FROM " + bars).unique("ticker").fetchall()]
         tickers = set(research.BALANCED)
         for each in _with_benchmarks(strategies):
-            tickers.update(_sample(every if each.tickers is None else each.tickers))
-            tickers.update(_sample(each.strategy.portfolio.fixed_weights))
+            tickers.update(sample(every if each.tickers is None else each.tickers))
+            tickers.update(sample(each.strategy.portfolio.fixed_weights))
             tickers.add(each.strategy.benchmark)
         histories = build_histories(con, bars, month, sorted(tickers))
         return cls(histories, len(every), tuple(_price_findings(histories)))
@@ -157,7 +157,7 @@ class Scenarios:
         portfolio = resolved.strategy.portfolio
         here: Sequence[str] = self.histories.base.tickers.tolist()
         if tickers is not None:
-            here = tickers = tuple({*_sample(tickers), *_sample(portfolio.fixed_weights)})
+            here = tickers = tuple({*sample(tickers), *sample(portfolio.fixed_weights)})
         fixed = {t: weight for t, weight in portfolio.fixed_weights.items() if t in here}
 
         def scaled(count: int | None) -> int | None:
@@ -185,7 +185,8 @@ def _with_benchmarks(strategies: Iterable[Resolved]) -> Iterator[Resolved]:
             yield from _with_benchmarks([resolved.benchmark])
 
 
-def _sample(tickers: Iterable[str]) -> list[str]:
+def sample(tickers: Iterable[str]) -> list[str]:
+    """The tickers that something is proved on: all, or `SAMPLE` of `SAMPLED_FROM` and more."""
     ordered = sorted(tickers)
     if len(ordered) < SAMPLED_FROM:
         return ordered
