@@ -13,13 +13,15 @@ from pathlib import Path
 from benchmarks import (
     bench_cell,
     bench_ingest,
+    bench_many,
+    bench_optimise,
     bench_pipeline,
     bench_prices,
     bench_store,
     harness,
 )
 
-LIBRARIES = ("dagster", "duckdb", "numpy", "pandas", "pyarrow")
+LIBRARIES = ("clarabel", "dagster", "duckdb", "numpy", "pandas", "pyarrow")
 
 
 def _processor() -> str:
@@ -33,7 +35,8 @@ def _processor() -> str:
 def main() -> None:
     """Run the small ones first: they are the ones that other work on the machine disturbs most."""
     rows: list[harness.Row] = []
-    for bench in (bench_cell, bench_pipeline, bench_prices, bench_store, bench_ingest):
+    small = bench_cell, bench_many, bench_optimise, bench_pipeline
+    for bench in (*small, bench_prices, bench_store, bench_ingest):
         rows += bench.rows()
     harness.show(rows)
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)

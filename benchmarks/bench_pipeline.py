@@ -21,7 +21,9 @@ from benchmarks import harness
 from factorlab_assets.core import research, returns
 from factorlab_assets.core.panel import panel_from_table
 from factorlab_assets.sources.synthetic import write_parquet
-from factorlab_assets.strategy import Factor, Portfolio, Resolved, Select, Strategy
+from factorlab_assets.strategy import Resolved, Strategy
+from factorlab_assets.strategy_book import Portfolio, Select
+from factorlab_assets.strategy_signals import Factor
 
 SIZES, YEARS = (13, 500, 3_000), 20
 ROUNDS = 7

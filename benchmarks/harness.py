@@ -26,6 +26,11 @@ class Row:
     ok: bool | None = None
 
 
+def at_least(name: str, figure: float, unit: str, limit: float) -> Row:
+    """A figure that may not fall below `limit`."""
+    return Row(name, figure, unit, f"≥ {limit:g}", figure >= limit)
+
+
 def at_most(name: str, figure: float, unit: str, limit: float) -> Row:
     """A figure that may not exceed `limit`."""
     return Row(name, figure, unit, f"≤ {limit:g}", figure <= limit)
@@ -41,9 +46,9 @@ def best_of(n: int, work: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def in_child(module: str, *arguments: str) -> dict[str, Any]:
+def in_child(module: str, *arguments: str, python: str = sys.executable) -> dict[str, Any]:
     """What `python -m module arguments…` reports with `report`, in a process of its own."""
-    command = [sys.executable, "-m", module, *arguments]
+    command = [python, "-m", module, *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr}")
@@ -62,6 +67,12 @@ def timed(work: Callable[[], object]) -> dict[str, float]:
     start, cpu = time.perf_counter(), time.process_time()
     work()
     return {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
+
+
+def least_of(n: int, work: Callable[[], object]) -> dict[str, float]:
+    """`timed`, the least `seconds` and the least `cpu` of n calls."""
+    runs = [timed(work) for _ in range(n)]
+    return {key: min(run[key] for run in runs) for key in ("seconds", "cpu")}
 
 
 def show(rows: Sequence[Row]) -> None:

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from factorlab_assets import cli_prices, cli_revisions, prices
+from factorlab_assets import cli_factors, cli_prices, cli_revisions, cli_universe, prices
 from factorlab_assets.cli_options import Demo, Month, settings_of, store_of
 from factorlab_assets.cli_tables import (
     out,
@@ -40,12 +40,15 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cli_prices.app, name="prices", no_args_is_help=True)
+app.command("factors")(cli_factors.list_factors)
 app.command("revisions")(cli_revisions.revisions)
+app.command("universe")(cli_universe.universe)
 SOURCES = "synthetic, stooq-files, stooq-http or alphavantage"
 PAID = "CSV file or folder: ticker, ex_date, amount, maybe split"
+OWN = "folder of your own panels: ticker, date, date_avail, value"
 
 DEMO_MONTH = "2024-05"
-MARKET_STEPS, PRICE_STEPS, RESEARCH_STEPS = 10, 8, 6
+MARKET_STEPS, PRICE_STEPS, RESEARCH_STEPS = 10, 8, 7
 
 
 def main() -> None:
@@ -79,6 +82,7 @@ def ingest(
     source: Annotated[str, typer.Option(help=SOURCES)] = "",
     path: Annotated[Path | None, typer.Option(help="archive, folder or file")] = None,
     distributions: Annotated[Path | None, typer.Option(help=PAID)] = None,
+    characteristics: Annotated[Path | None, typer.Option(help=OWN)] = None,
     universe: Annotated[str, typer.Option(help="a named universe, or all")] = "",
     second: Annotated[bool, typer.Option("--second", help="beside the month's prices")] = False,
     replace_source: Annotated[bool, typer.Option(help="let another source take over")] = False,
@@ -92,6 +96,7 @@ def ingest(
         "source": source,
         "path": str(path.absolute()) if path else "",
         "distributions": str(distributions.absolute()) if distributions else "",
+        "characteristics": str(characteristics.absolute()) if characteristics else "",
         "universe": universe,
         "second": second,
         "replace_source": replace_source,
@@ -199,7 +204,9 @@ def strategies() -> None:
     settings = settings_of()
     good, bad = _strategy_files(settings)
     for name, said in good.items():
-        universe = said.universe if isinstance(said.universe, str) else ", ".join(said.universe)
+        of = said.universe.of
+        filters = [f"{key} {value:g}" for key, value in said.universe.filters.items()]
+        universe = ", ".join([*([of] if isinstance(of, str) else of), *filters])
         used = [f"{f.name} {factors.window(f.name, f.params, f.lag)}" for f in said.factors]
         form = said.portfolio
         out.print(f"\n[bold]{name}[/bold]{'' if said.active else '  (not active)'}")
@@ -212,20 +219,6 @@ def strategies() -> None:
         out.print(f"[red]not valid[/red] {plain(name)}: {plain(error)}")
     if bad:
         raise typer.Exit(1)
-
-
-@app.command("factors")
-def list_factors() -> None:
-    """List the factors: parameters, defaults, ranges, paper, timing."""
-    for spec in factors.REGISTRY.values():
-        defaults = factors.check(spec.name, {})
-        out.print(f"\n[bold]{spec.name}[/bold]  {plain(spec.summary)}")
-        out.print(f"  formula  {plain(spec.formula)}")
-        for param in spec.params:
-            out.print(f"  {param.name}  {plain(param.meaning)}: {plain(param.described)}")
-        window = factors.window(spec.name, defaults, spec.delay)
-        out.print(f"  timing   delay {spec.delay}, window {plain(window)} at the defaults")
-        out.print(f"  paper    {plain(spec.paper)}, doi:{plain(spec.doi)}")
 
 
 @app.command()

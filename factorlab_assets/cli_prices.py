@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +23,7 @@ from factorlab_assets.cli_options import (
     settings_of,
     store_of,
     stored_version,
+    write_file,
 )
 from factorlab_assets.cli_tables import (
     out,
@@ -85,7 +84,7 @@ def show(
     suspects = [suspect for suspect in suspects if first <= suspect["date"] <= last]
     _add_adjusted(shown, adjusted, basis)
     path = settings.path(settings.data_dir) / "reports" / f"prices_{version.month}_{name}.svg"
-    _write(path, _picture(name, version, shown, basis, suspects))
+    write_file(path, _picture(name, version, shown, basis, suspects))
     out.print(f"{len(bars):,} bars, {bars[0]['date']} to {bars[-1]['date']}")
     out.print(charts_prices.sparkline([bar["close"] for bar in shown], SPARK_WIDTH))
     _basis(basis)
@@ -131,7 +130,7 @@ def hold_against(
     demo: Demo = False,
 ) -> None:
     """Compare two data versions day by day: where returns differ, and which of them is odd."""
-    from factorlab_assets import ingest, strategy
+    from factorlab_assets import ingest, universes
     from factorlab_assets.core.reconcile import reconcile as compare
 
     settings = settings_of(demo)
@@ -143,7 +142,7 @@ def hold_against(
             got=f"--third {third}",
             expected="a third one (see `factorlab versions`)",
         )
-    classes = ingest.asset_classes(strategy.load_universes(settings.universes_path))
+    classes = ingest.asset_classes(universes.load_universes(settings.universes_path))
     mine, theirs, *more = (ingest.version_bars(version.data_version_id) for version in versions)
     judge = more[0] if more else None
     month = min(version.month for version in versions)
@@ -366,11 +365,3 @@ def _day(text: str, default: dt.date) -> dt.date:
         raise FactorLabError(
             "that is no day", got=repr(text), expected="year, month, day, as in 2024-05-31"
         ) from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Put a file in place as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

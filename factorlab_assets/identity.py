@@ -14,19 +14,31 @@ from pathlib import Path
 from factorlab_assets.settings import PROJECT_ROOT
 
 PACKAGE = Path(__file__).resolve().parent
-NUMERICAL_LIBRARIES = ("duckdb", "numpy", "pandas", "pyarrow")
+NUMERICAL_LIBRARIES = (
+    "clarabel",
+    "duckdb",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "skfolio",
+)
 """Locked libraries whose version can move a number."""
+
+
+MODELS = ("model", "strategy", "strategy_book", "strategy_signals", "universes")
 
 
 @cache
 def code_version() -> str:
     """16 hex digits over the source that computes and the numerical libraries' versions.
 
-    The source is `core/`, `strategy.py`, `price_rules.py` and `schemas.py` (SQL included). Docs,
-    reports, sources and the Dagster layer are left out: they move no number of a given data
-    version.
+    The source is `core/`, the models of strategies and of price rules, and `schemas.py` (SQL
+    included). Docs, reports, sources and the Dagster layer are left out: they move no number of a
+    given data version.
     """
-    leaves = [PACKAGE / f"{name}.py" for name in ("strategy", "price_rules", "schemas")]
+    leaves = [PACKAGE / f"{name}.py" for name in (*MODELS, "price_rules", "schemas")]
     sources = [*(PACKAGE / "core").rglob("*.py"), *leaves]
     digest = hashlib.sha256()
     for path in sorted(sources):

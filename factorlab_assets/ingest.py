@@ -13,7 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factorlab_assets import schemas, strategy
+from factorlab_assets import schemas
+from factorlab_assets.characteristics import read_characteristics
 from factorlab_assets.core import calendar
 from factorlab_assets.distributions import read_distributions
 from factorlab_assets.errors import FactorLabError
@@ -25,6 +26,7 @@ from factorlab_assets.sources.synthetic import Synthetic
 from factorlab_assets.store import Store, Verdict, Version
 from factorlab_assets.store_partitions import WARNING
 from factorlab_assets.store_versions import another_source, current_of
+from factorlab_assets.universes import NamedUniverse, load_universes
 
 MIN_COVERED = 0.5
 """Below this share of requested tickers with bars the ingest is refused: a broken download, rather
@@ -56,9 +58,9 @@ def ingest(
 ) -> Ingested:
     """Fetch everything known at the close of `month` and store it as a data version.
 
-    The settings say which source, path, universe and distributions. Nothing is stored unless the
-    source covers enough of the tickers asked for, and reaches the month's last exchange session; a
-    second source may end earlier, with a note.
+    The settings say which source, path, universe, distributions and characteristics. Nothing is
+    stored unless the source covers enough of the tickers asked for, and reaches the month's last
+    exchange session; a second source may end earlier, with a note.
 
     Parameters
     ----------
@@ -67,9 +69,9 @@ def ingest(
     Raises
     ------
     FactorLabError : the month is not over, the source cannot be read, is stale or covers too
-        little, a distribution is not usable, there are no prices for a second source to stand
-        beside, or the month's current version in that role came from another source and
-        `replace_source` is off.
+        little, a distribution or a characteristic is not usable, there are no prices for a second
+        source to stand beside, or the month's current version in that role came from another
+        source and `replace_source` is off.
     """
     end = calendar.month_end(month)
     if end >= dt.date.today():
@@ -80,7 +82,7 @@ def ingest(
         )
     role = "second" if second else "primary"
     _refuse_mixing(store, settings, month, role, replace_source)
-    universes = strategy.load_universes(settings.universes_path)
+    universes = load_universes(settings.universes_path)
     tickers = _tickers(settings, universes)
     source = source_of(settings, universes)
     fetched = source.fetch(tickers, end)
@@ -95,12 +97,15 @@ def ingest(
                 do="; ".join([*fetched.notes, verdict.detail["do"]]),
             )
     distributions, notes = _distributions(settings, fetched, end)
+    characteristics, said = _characteristics(settings, fetched, end, second)
+    notes += said
     version = store.add_version(
         month,
         fetched,
         source=settings.source,
         price_basis=_basis(settings, distributions),
         distributions=distributions,
+        characteristics=characteristics,
         observed_at=_observed_at(settings, end),
         is_survivors=tickers is None and settings.source in FROM_FILES,
         role=role,
@@ -134,7 +139,19 @@ def _distributions(
     return held, notes
 
 
-def source_of(settings: Settings, universes: dict[str, strategy.Universe]) -> Source:
+def _characteristics(
+    settings: Settings, fetched: Fetched, end: dt.date, second: bool
+) -> tuple[pa.Table | None, list[str]]:
+    """The user's own panels of the tickers that have bars, and what there is to say about them."""
+    if settings.characteristics is None:
+        return None, []
+    if second:
+        return None, ["characteristics are not read: no strategy reads a second source"]
+    priced = pc.unique(fetched.prices["ticker"]).to_pylist()
+    return read_characteristics(settings.path(settings.characteristics), priced, end)
+
+
+def source_of(settings: Settings, universes: dict[str, NamedUniverse]) -> Source:
     """The source that the settings name."""
     if settings.source in FROM_FILES:
         kind, expected = FROM_FILES[settings.source]
@@ -152,7 +169,7 @@ def source_of(settings: Settings, universes: dict[str, strategy.Universe]) -> So
     return Synthetic(asset_classes(universes), settings.seed, settings.extra_tickers)
 
 
-def _tickers(settings: Settings, universes: dict[str, strategy.Universe]) -> list[str] | None:
+def _tickers(settings: Settings, universes: dict[str, NamedUniverse]) -> list[str] | None:
     if settings.universe == "all":
         return None
     if settings.universe not in universes:
@@ -229,7 +246,7 @@ def _coverage(fetched: Fetched) -> Verdict:
     return Verdict("", "coverage", bool(fetched.coverage) and share >= MIN_COVERED, detail)
 
 
-def asset_classes(universes: Mapping[str, strategy.Universe]) -> dict[str, str]:
+def asset_classes(universes: Mapping[str, NamedUniverse]) -> dict[str, str]:
     """Ticker -> asset class, of every universe."""
     return {t: cls for each in universes.values() for t, cls in each.tickers.items()}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,6 +103,11 @@ class Inputs:
         if self.version.price_basis != "total_return":
             return None
         return ingest.version_rows("distributions", self.version.data_version_id)
+
+    @property
+    def characteristics(self) -> str:
+        """SQL relation: the user's own panels; no rows where there are none."""
+        return ingest.version_rows("characteristics", self.version.data_version_id)
 
     def suspects(self, con: duckdb.DuckDBPyConnection, status: pa.Table) -> pa.Table:
         """Rows of `suspect_prices`, what the rules do about each of them included."""
@@ -237,12 +242,13 @@ class Chooser:
         """Which prices a strategy reads, from its own word and from what is known of its tickers.
 
         `price: close` and `price: total_return` are taken at their word. Without one it is the
-        total return where that is known of every ticker (the benchmark's included), else the close
-        for all.
+        total return where that is known of every ticker that it reads (the benchmark's included),
+        else the close for all.
         """
         if self.is_synthetic:
             return Choice("close", "synthetic", "", [])
-        tickers = [t for t in sorted(_needed(resolved, self.known)) if t in self.known]
+        read = research.tickers_read(resolved, self.known)
+        tickers = [ticker for ticker in sorted(read) if ticker in self.known]
         unknown = [ticker for ticker in tickers if not self.known[ticker]]
         said, without = resolved.strategy.price, _some(unknown, tickers)
         if said == "total_return" or (said is None and not unknown):
@@ -261,14 +267,6 @@ def caveats(version: Version, resolved: Resolved, choice: Choice) -> str:
     if resolved.tickers is None and version.is_survivors:
         said.append("survivors")
     return ", ".join([*said, *filter(None, [choice.caveat])])
-
-
-def _needed(resolved: Resolved, every: Collection[str]) -> set[str]:
-    """The tickers whose prices a strategy's figures rest on."""
-    both = [resolved] if resolved.benchmark is None else [resolved, resolved.benchmark]
-    needed = {t for one in both for t in (every if one.tickers is None else one.tickers)}
-    named = resolved.strategy.benchmark
-    return needed | (set(research.BALANCED) if named == "60/40" else {named})
 
 
 def _some(tickers: list[str], of: list[str]) -> str:

@@ -22,6 +22,7 @@ MONTH_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 STRATEGY_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,79}$"
 TICKER_PATTERN = r"^[A-Z0-9^][A-Z0-9.^_=-]{0,31}$"
 VERSION_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])-[0-9a-f]{12}$"
+PANEL_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,79}$"
 
 
 def check_version(data_version_id: str) -> str:
@@ -269,6 +270,21 @@ DISTRIBUTIONS = _table(
     },
     may_be_empty=True,
 )
+CHARACTERISTICS = _table(
+    "characteristics",
+    "The user's own panels, given with a data version: a value counts from its date_avail.",
+    "version",
+    ("data_version_id", "panel", "ticker", "date", "date_avail"),
+    _VERSION
+    | {"panel": matching("which panel: the name of its file", PANEL_PATTERN)}
+    | _TICKER
+    | {
+        "date": date("day or end of the period that the value is of"),
+        "date_avail": date("first day at whose close the value was known"),
+        "value": number("as given", "the panel's own unit"),
+    },
+    may_be_empty=True,
+)
 ROLES = ("primary", "second")
 """What a month uses a data version for: its prices, or another source to hold them against."""
 DATA_VERSIONS = _table(
@@ -384,6 +400,10 @@ ADJUSTED_PRICES = _table(
             gt=0,
             null=True,
         ),
+        "dollar_volume": number(
+            "the source's close times its volume; null = no volume", "per day", ge=0, null=True
+        ),
+        "known_at": date("day at whose close `close` was known; null = its own", null=True),
     },
     checks=("known_at",),
 )
@@ -470,6 +490,29 @@ MONTHLY_RETURNS = _table(
         "total_ret": number("the same of price times growth", gt=-1, null=True),
     },
 )
+MEMBER_REASONS = (
+    "member",
+    "no month-end price",
+    "no longer trading",
+    "too short a history",
+    "price too low",
+    "dollar volume too low",
+    "not among the largest",
+)
+"""Why a ticker may be held or may not: the first of these that says so."""
+MEMBERSHIPS = _table(
+    "memberships",
+    "Who of the universe may be held at each month-end, every ticker on every date, and why not.",
+    "cell",
+    ("month", "strategy", "date", "ticker"),
+    _CELL
+    | {"date": date("month-end at whose close it is decided")}
+    | _TICKER
+    | {
+        "is_member": flag("may be held"),
+        "reason": one_of("why, or why not: the first filter that fails", *MEMBER_REASONS),
+    },
+)
 PRICE_LABELS = ("close", "total_return", "mixed", "synthetic")
 FACTOR_SIGNALS = _table(
     "factor_signals",
@@ -508,6 +551,7 @@ WEIGHTS = _table(
     | {
         "weight": number("target fraction of capital", "decimal of NAV"),
         "reason": text("why this weight"),
+        "outcome": text("what the date could not keep to or do without; empty where nothing"),
     },
     checks=("constraints",),
 )
@@ -532,8 +576,15 @@ BACKTEST_RETURNS = _table(
     _CELL
     | {
         "date": date("month-end at which the return is complete"),
-        "gross_return": number("before trading costs", "decimal per month"),
-        "cost": number("trading cost", "decimal of NAV", ge=0),
+        "gross_return": number("before trading costs, interest included", "decimal per month"),
+        "cash_return": number("of what is not invested; below 0: owed", "decimal of NAV"),
+        "financing": number("paid above rf for what is borrowed", "decimal of NAV", ge=0),
+        "borrow": number("paid for shares sold short", "decimal of NAV", ge=0),
+        "cost": number("trading cost: the next four together", "decimal of NAV", ge=0),
+        "commission": number("tc_bps of turnover", "decimal of NAV", ge=0),
+        "slippage": number("slippage_bps of turnover", "decimal of NAV", ge=0),
+        "spread_cost": number("half the quoted spreads of what is traded", "decimal of NAV", ge=0),
+        "impact_cost": number("square-root market impact", "decimal of NAV", ge=0),
         "net_return": _RETURN_COLUMNS["net_return"],
         "rf": number("cash return", "decimal per month"),
         "turnover": number("two-way, at the rebalance before", "decimal of NAV", ge=0),
@@ -544,6 +595,7 @@ BACKTEST_RETURNS = _table(
         "net_exposure": number("sum of weights", "decimal of NAV"),
         "n_holdings": count("names held", "tickers"),
         "n_unpriced": count("names held without a month-end price", "tickers"),
+        "n_volume_unknown": count("names traded at an assumed impact", "tickers"),
     },
     rules=(),
     checks=("identities", "no_lookahead"),
@@ -573,6 +625,12 @@ METRICS = _table(
         "hit_rate": number("share of months above 0", ge=0, le=1, null=True),
         "turnover_ann": number("two-way", "decimal of NAV per year", ge=0, null=True),
         "cost_drag_ann": number("mean cost", "decimal of NAV per year", ge=0, null=True),
+        "commission_ann": number("its part of the cost", "decimal of NAV per year", ge=0),
+        "slippage_ann": number("its part of the cost", "decimal of NAV per year", ge=0),
+        "spread_cost_ann": number("its part of the cost", "decimal of NAV per year", ge=0),
+        "impact_cost_ann": number("its part of the cost", "decimal of NAV per year", ge=0),
+        "borrow_ann": number("mean paid for shorts", "decimal of NAV per year", ge=0),
+        "financing_ann": number("mean paid above rf for loans", "decimal of NAV per year", ge=0),
         "excess_ann": number("mean return over the benchmark's", "decimal per year", null=True),
         "tracking_error_ann": number("sd of that excess", "decimal per year", ge=0, null=True),
         "information_ratio": number("excess per tracking error", "per year", null=True),

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     distributions_path: Path | None = Field(
         None, description="CSV file or folder: ticker, ex_date, amount, maybe split"
     )
+    characteristics: Path | None = Field(
+        None, description="folder of your own panels: ticker, date, date_avail, value"
+    )
     universe: str = Field("etf13", description="named universe to ingest, or 'all'")
     seed: int = Field(7, description="seed of the synthetic source")
     extra_tickers: int = Field(0, ge=0, description="synthetic tickers beyond the universe")

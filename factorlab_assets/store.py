@@ -247,6 +247,7 @@ class Store:
         source: str,
         price_basis: str,
         distributions: pa.Table | None,
+        characteristics: pa.Table | None = None,
         observed_at: dt.datetime,
         is_survivors: bool,
         role: str = "primary",
@@ -261,6 +262,7 @@ class Store:
         ----------
         fetched : its prices may be the path of a Parquet file of `PRICE_SCHEMA` instead of a table.
         distributions : ticker, ex_date, amount, split; None where returns are of closes alone.
+        characteristics : panel, ticker, date, date_avail, value of the user's own panels.
         observed_at : when the source was observed, UTC.
         role : "primary", the month's prices; "second", a source to hold them against.
         verdicts : of the other blocking checks of raw_prices; their partition is filled in.
@@ -280,7 +282,7 @@ class Store:
             "is_survivors": is_survivors,
             "price_basis": price_basis,
         }
-        new = store_versions.snapshot(month, fetched, distributions)
+        new = store_versions.snapshot(month, fetched, distributions, characteristics)
         with self._transaction() as con:
             return store_versions.add(
                 con, new, observed=observed, replace_source=replace_source, verdicts=verdicts

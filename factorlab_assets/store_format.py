@@ -13,8 +13,9 @@ import duckdb
 from factorlab_assets import schemas
 from factorlab_assets.errors import FactorLabError
 
-FORMAT = 2
-"""Of the database's tables: 2 since prices are judged and adjusted."""
+FORMAT = 3
+"""Of the database's tables: 2 since prices are judged and adjusted, 3 since adjusted prices have
+dollar volumes."""
 
 
 def create(con: duckdb.DuckDBPyConnection) -> None:

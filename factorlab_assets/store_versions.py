@@ -73,11 +73,17 @@ class Snapshot:
     judged: dict[str, Judgement]
 
 
-def snapshot(month: str, fetched: Fetched, distributions: pa.Table | None) -> Snapshot:
+def snapshot(
+    month: str,
+    fetched: Fetched,
+    distributions: pa.Table | None,
+    characteristics: pa.Table | None = None,
+) -> Snapshot:
     """Identify and judge what a source gave for `month`, before any lock is taken.
 
-    content_hash = SHA-256 over one line "ticker n hash" per ticker, of the prices and then of the
-    distributions, where hash is the order-free sum over that ticker's n rows.
+    content_hash = SHA-256 over one line "ticker n hash" per ticker, of the prices, of the
+    distributions and, where there are any, of the characteristics, where hash is the order-free sum
+    over that ticker's n rows.
 
     Raises
     ------
@@ -87,9 +93,8 @@ def snapshot(month: str, fetched: Fetched, distributions: pa.Table | None) -> Sn
         "raw_prices": fetched.prices,
         "coverage": _records(schemas.COVERAGE, fetched.coverage),
         "rejected_rows": _records(schemas.REJECTED_ROWS, fetched.rejections),
-        "distributions": distributions
-        if distributions is not None
-        else arrow_schema(schemas.DISTRIBUTIONS, without=_KEY).empty_table(),
+        "distributions": _or_none(schemas.DISTRIBUTIONS, distributions),
+        "characteristics": _or_none(schemas.CHARACTERISTICS, characteristics),
     }
     nameless = f"{month}-{'0' * 12}"
     draft = {name: _with_key(rows, month, nameless) for name, rows in given.items()}
@@ -99,6 +104,9 @@ def snapshot(month: str, fetched: Fetched, distributions: pa.Table | None) -> Sn
         raise RefusedError("no bars at all", where=f"prices of {month}", expected="at least one")
     lines = ["prices", *(f"{t} {n} {h}" for t, n, h, *_ in bars)]
     lines += ["distributions", *(f"{t} {n} {h}" for t, n, h, *_ in paid)]
+    said = _per_ticker(schemas.CHARACTERISTICS, draft["characteristics"], "date_avail", month)
+    if said:  # a version without any is named as before there were characteristics
+        lines += ["characteristics", *(f"{t} {n} {h}" for t, n, h, *_ in said)]
     content_hash = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     data_version_id = f"{month}-{content_hash[:12]}"
     judged = {}
@@ -117,6 +125,10 @@ def snapshot(month: str, fetched: Fetched, distributions: pa.Table | None) -> Sn
         rows={name: _with_key(rows, month, data_version_id) for name, rows in given.items()},
         judged=judged,
     )
+
+
+def _or_none(table: Table, rows: pa.Table | None) -> pa.Table:
+    return arrow_schema(table, without=_KEY).empty_table() if rows is None else rows
 
 
 def _records(table: Table, records: Sequence[Any]) -> pa.Table:

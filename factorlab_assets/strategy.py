@@ -1,6 +1,7 @@
-"""The pydantic models of a strategy file, and reading one with errors that name the place.
+"""A strategy file as a whole, and reading one with errors that name the place.
 
-Belongs here: what a strategy file may say. Does not: computing any of it. Factor names and their
+Belongs here: what holds between the parts of a file, and what decides a strategy's numbers. Does
+not: the parts (`strategy_signals`, `strategy_book`), or computing any of it. Factor names and their
 parameters are checked by the `check_factor` that the caller hands in (`core.factors.complete`).
 """
 
@@ -8,174 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from factorlab_assets import parsing
+from factorlab_assets.contradictions import check_universe
 from factorlab_assets.errors import FactorLabError
+from factorlab_assets.model import Model
 from factorlab_assets.schemas import MONTH_PATTERN, STRATEGY_PATTERN, TICKER_PATTERN
+from factorlab_assets.strategy_book import Cash, Costs, Execution, Portfolio, Schedule
+from factorlab_assets.strategy_signals import Combine, Factor, Universe
+from factorlab_assets.universes import ASSET_CLASS, Meaning, NamedUniverse, look_up
 
 CheckFactor = Callable[[str, Mapping[str, Any], int | None], tuple[dict[str, Any], int]]
 """(factor name, given parameters) -> all parameters; raises ValueError with what is allowed."""
-
-Ticker = Annotated[str, Field(pattern=TICKER_PATTERN)]
-Whole = Annotated[int, Strict()]
-"""Strict, because YAML reads yes and on as true, which would count as 1."""
-Number = Annotated[float, Strict()]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(data.keys() - cls.model_fields.keys())):
-            allowed = ", ".join(cls.model_fields)
-            raise ValueError(f"only the keys {allowed}; there is no {', '.join(unknown)}")
-        return data
-
-
-class Winsorize(_Model):
-    """Clip each date's cross-section at two quantiles."""
-
-    kind: Literal["winsorize"] = "winsorize"
-    lower: Annotated[Number, Field(ge=0, lt=0.5)] = 0.05
-    upper: Annotated[Number, Field(gt=0.5, le=1)] = 0.95
-
-
-class ZScore(_Model):
-    """Subtract each date's mean, divide by its standard deviation (ddof 0)."""
-
-    kind: Literal["zscore"] = "zscore"
-
-
-class Rank(_Model):
-    """Each date's average rank, mapped to 0 … 1."""
-
-    kind: Literal["rank"] = "rank"
-
-
-Transform = Annotated[Winsorize | ZScore | Rank, Field(discriminator="kind")]
-
-
-class Factor(_Model):
-    """One factor of the strategy; `label` (default: the name) tells two of one kind apart."""
-
-    name: str
-    label: str = ""
-    params: dict[str, Any] = {}
-    delay: Annotated[Whole, Field(ge=0, le=12)] | None = None
-    transforms: tuple[Transform, ...] = ()
-    weight: Annotated[Number, Field(ge=-100, le=100)] = 1.0
-
-    @property
-    def key(self) -> str:
-        return self.label or self.name
-
-    @property
-    def lag(self) -> int:
-        """`delay`; reading a file puts the factor's own there where it says none."""
-        assert self.delay is not None  # noqa: S101  # load_strategy fills it in
-        return self.delay
-
-
-class Select(_Model):
-    """Who is held: the top k, the top fraction, or all with a score (neither given)."""
-
-    top_k: Annotated[Whole, Field(ge=1)] | None = None
-    fraction: Annotated[Number, Field(gt=0, le=1)] | None = None
-    only_positive: str | None = None
-    """Factor label whose raw value must be above 0 (below 0 for shorts)."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Select:
-        if self.top_k is not None and self.fraction is not None:
-            raise ValueError("give top_k or fraction, not both")
-        return self
-
-
-class Portfolio(_Model):
-    """From scores to weights.
-
-    gross is Σ|w| and net Σw of a fully invested book. `fixed_weights` are held as given, so they
-    must keep to gross and max_weight themselves.
-    """
-
-    type: Literal["long_only", "long_short"] = "long_only"
-    select: Select = Select()
-    weighting: Literal["equal", "signal", "fixed"] = "equal"
-    fixed_weights: dict[Ticker, Number] = {}
-    max_weight: Annotated[Number, Field(gt=0, le=1)] = 1.0
-    gross: Annotated[Number, Field(gt=0, le=10)] = 1.0
-    net: Annotated[Number, Field(ge=-10, le=10)] | None = None
-    min_names: Annotated[Whole, Field(ge=1)] | None = None
-    """Default: the larger of 2k and half the universe."""
-    rebalance_months: Literal[1, 2, 3, 6, 12] = 1
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Portfolio:
-        fixed = self.fixed_weights.values()
-        if (self.weighting == "fixed") != bool(fixed):
-            raise ValueError("fixed_weights go with weighting: fixed, and only with it")
-        if fixed and (self.select.top_k or self.select.fraction):
-            raise ValueError("fixed_weights say who is held; leave top_k and fraction out")
-        if fixed and self.type == "long_only" and min(fixed) < 0:
-            raise ValueError("the fixed_weights of a long_only book are not below 0")
-        sizes = [abs(weight) for weight in fixed]
-        if math.fsum(sizes) > self.gross + 1e-9 or max(sizes, default=0.0) > self.max_weight:
-            raise ValueError("fixed_weights keep to gross and max_weight; correct one of them")
-        if self.net is not None and self.net != self.target_net:
-            raise ValueError(f"net is {self.target_net:g} in such a book; leave it out")
-        if abs(self.target_net) > self.gross + 1e-9:
-            raise ValueError("net is at most gross in size")
-        return self
-
-    @property
-    def target_net(self) -> float:
-        """Σw of a fully invested book: free only where a long_short book is built from scores."""
-        if self.weighting == "fixed":
-            return math.fsum(self.fixed_weights.values())
-        if self.type == "long_only":
-            return self.gross
-        return self.net or 0.0
-
-
-class Execution(_Model):
-    """When trades happen, and which turnover is charged (DESIGN timing law)."""
-
-    trade_at: Literal["close", "next_close", "next_open"] = "close"
-    turnover: Literal["drifted", "target"] = "drifted"
-
-
-class Costs(_Model):
-    """Trading costs in basis points of traded value; carrying costs in decimals per year."""
-
-    tc_bps: Annotated[Number, Field(ge=0, le=1000)] = 5.0
-    slippage_bps: Annotated[Number, Field(ge=0, le=1000)] = 5.0
-    borrow_ann: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    margin_spread_ann: Annotated[Number, Field(ge=0, le=1)] = 0.0
-
-
-class Cash(_Model):
-    """What cash earns, and what Sharpe ratios are over; decimal per year, compounded."""
-
-    yield_ann: Annotated[Number, Field(gt=-1, le=1)] = 0.0
-
-    @property
-    def monthly(self) -> float:
-        """(1 + y)^(1/12) − 1."""
-        return float((1.0 + self.yield_ann) ** (1.0 / 12.0) - 1.0)
-
-    @property
-    def label(self) -> str:
-        return f"rf = {self.yield_ann:g}"
 
 
 def _is_benchmark(text: str) -> str:
@@ -186,17 +38,23 @@ def _is_benchmark(text: str) -> str:
     return text
 
 
-class Strategy(_Model):
+def _as_universe(said: Any) -> Any:
+    """A name or a list of tickers is short for a universe without filters."""
+    return said if isinstance(said, dict | Universe) else {"of": said}
+
+
+class Strategy(Model):
     """The complete configuration of one idea; its name is the file's."""
 
     name: Annotated[str, Field(pattern=STRATEGY_PATTERN)]
     description: Annotated[str, Field(min_length=1)]
     active: bool = True
-    universe: str | Annotated[tuple[Ticker, ...], Field(min_length=1)] = "etf13"
-    """A named universe, 'all' (every ticker of the version), or tickers."""
+    universe: Annotated[Universe, BeforeValidator(_as_universe)] = Universe()
     price: Literal["close", "total_return"] | None = None  # None: see `prices.choose`
     factors: tuple[Factor, ...] = ()
+    combine: Combine = Combine()
     portfolio: Portfolio = Portfolio()
+    schedule: Schedule = Schedule()
     execution: Execution = Execution()
     costs: Costs = Costs()
     cash: Cash = Cash()
@@ -208,22 +66,79 @@ class Strategy(_Model):
         keys = [factor.key for factor in self.factors]
         if len(set(keys)) < len(keys):
             raise ValueError("two factors share a label; give each its own `label`")
-        wanted = self.portfolio.select.only_positive
-        if wanted is not None and wanted not in keys:
-            raise ValueError(f"portfolio.select.only_positive names {wanted!r}, not one of {keys}")
-        chosen = self.portfolio.select.top_k or self.portfolio.select.fraction
+        select = self.portfolio.select
+        named: dict[str, list[str | None]] = {
+            "portfolio.select.only_positive": [select.only_positive],
+            "combine.condition": [self.combine.condition],
+        }
+        for i, factor in enumerate(self.factors):
+            named[f"factors[{i}].transforms: neutralize"] = list(factor.others)
+            if factor.key in factor.others:
+                raise ValueError(f"factor {factor.key!r} cannot be neutralized against itself")
+        for place, labels in named.items():
+            for label in labels:
+                if label is not None and label not in keys:
+                    raise ValueError(f"{place} names {label!r}, not one of {keys}")
+        self._check_condition()
+        chosen = select.top_k or select.fraction or select.threshold is not None
         by_sign = self.portfolio.type == "long_short" and self.portfolio.weighting != "fixed"
-        if not keys and (chosen or by_sign or self.portfolio.weighting == "signal"):
+        by_score = self.portfolio.weighting in ("signal", "rank", "mean_variance")
+        if not keys and (chosen or by_sign or by_score):
             raise ValueError("ranking, signal weights and long_short need at least one factor")
+        if not keys and self.portfolio.max_names and self.portfolio.weighting == "equal":
+            raise ValueError("portfolio.max_names chooses by score or weight: name a factor")
+        if self.schedule.tranches > 1:
+            said = self.portfolio
+            without = ("max_turnover", "turnover_penalty", "min_weight", "max_names")
+            if given := [name for name in without if getattr(said, name)]:
+                raise ValueError(
+                    f"schedule.tranches hold and trade what each month chose; leave portfolio."
+                    f"{given[0]} out"
+                )
         return self
 
+    def _check_condition(self) -> None:
+        weights = {factor.key: factor.weight for factor in self.factors}
+        condition = self.combine.condition
+        if condition is None:
+            return
+        if weights.pop(condition) < 0.0:
+            raise ValueError(
+                f"combine.condition keeps the highest signals of {condition!r}, whose own weight "
+                "plays no part; a weight below 0 does not turn it round"
+            )
+        if not any(weights.values()):
+            raise ValueError(
+                f"combine.condition names {condition!r}, and no other factor has a weight to score "
+                "those that it keeps"
+            )
 
-class Resolved(_Model):
-    """A strategy with all that decides its numbers; `tickers` None is every one of the version."""
+    @property
+    def beside(self) -> set[str]:
+        """Tickers whose prices it reads beside its universe's and its benchmark's."""
+        named = {f.params["market"] for f in self.factors if "market" in f.params}
+        named |= {self.portfolio.beta.market} if self.portfolio.needs_beta else set()
+        return named | ({self.cash.ticker} if self.cash.ticker else set())
+
+    @property
+    def groupings(self) -> set[str]:
+        """The groupings that its numbers depend on."""
+        used = {self.portfolio.group_by} if self.portfolio.groups else set()
+        return used.union(*(factor.groupings for factor in self.factors))
+
+
+class Resolved(Model):
+    """A strategy with all that decides its numbers; `tickers` None is every one of the version.
+
+    asset_classes : for pictures. groups : grouping -> ticker -> group, those that the numbers
+    depend on; merge : what a group of too few names counts to.
+    """
 
     strategy: Strategy
     tickers: tuple[str, ...] | None
     asset_classes: dict[str, str]
+    groups: dict[str, dict[str, str]] = {}
+    merge: dict[str, str] = {}
     benchmark: Resolved | None = None
 
     @property
@@ -242,21 +157,33 @@ class Resolved(_Model):
         """
         said = dict(config)
         tickers, benchmark = said.pop("tickers"), said.pop("benchmark_config", None)
-        said |= {"name": name, "description": "from the ledger", "universe": tickers or "all"}
+        groups, merge = said.pop("groups", {}), said.pop("merge", {})
+        said |= {"name": name, "description": "from the ledger"}
+        said["universe"] = {**said.get("universe", {}), "of": tickers or "all"}
         what = "the recorded configuration does not fit this version of FactorLab"
         do = "check out the commit that the ledger names"
         strategy = parsing.validated(Strategy, said, f"configuration of {name}", what, do)
         of = strategy.benchmark.removeprefix("strategy:")
         other = cls.from_config(of, benchmark) if benchmark else None
-        return cls(strategy=strategy, tickers=tickers, asset_classes={}, benchmark=other)
+        return cls(
+            strategy=strategy,
+            tickers=tickers,
+            asset_classes={},
+            groups=groups,
+            merge=merge,
+            benchmark=other,
+        )
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What the experiment id is made of: name, prose and asset classes left out."""
-        unsaid = {"name", "description", "active", "universe"}
-        said = self.strategy.model_dump(mode="json", exclude=unsaid)
+        """What the experiment id is made of: name and prose left out, and what is only shown."""
+        said = self.strategy.model_dump(mode="json", exclude={"name", "description", "active"})
+        for resolved in ("of", "asset_class"):
+            del said["universe"][resolved]
         said["portfolio"]["net"] = self.strategy.portfolio.target_net
         said["tickers"] = self.tickers
+        if self.groups:
+            said |= {"groups": self.groups, "merge": self.merge}
         if self.benchmark is not None:
             said["benchmark_config"] = self.benchmark.config
         return said
@@ -268,13 +195,6 @@ class Resolved(_Model):
     @cached_property
     def config_hash(self) -> str:
         return hashlib.sha256(self.config_json.encode()).hexdigest()[:16]
-
-
-class Universe(_Model):
-    """A named universe: ticker -> asset class."""
-
-    description: str = ""
-    tickers: Annotated[dict[Ticker, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
 _SEE_DOCS = "correct it; docs/strategies.md lists every key, `factorlab factors` every parameter"
@@ -324,16 +244,8 @@ def load_strategies(
     return good, bad
 
 
-def load_universes(path: Path) -> dict[str, Universe]:
-    """The named universes of a file; `all` is no name, it means every ticker of a version."""
-    universes = parsing.read_yaml(path, dict[str, Universe], "correct it, or restore the file")
-    if "all" in universes:
-        raise FactorLabError("no universe may be named all: that is every ticker", where=path)
-    return universes
-
-
 def resolve(
-    strategy: Strategy, universes: Mapping[str, Universe], strategies: Mapping[str, Strategy]
+    strategy: Strategy, universes: Mapping[str, NamedUniverse], strategies: Mapping[str, Strategy]
 ) -> Resolved:
     """The strategy with its universe and benchmark looked up.
 
@@ -341,7 +253,9 @@ def resolve(
     ------
     FactorLabError : an unknown universe or benchmark strategy.
     """
-    tickers, classes = _universe(strategy, universes)
+    where = f"strategy {strategy.name}"
+    members = look_up(strategy.universe, universes, where)
+    _check_members(strategy, members, where)
     benchmark = None
     kind, _, other = strategy.benchmark.partition(":")
     if kind == "strategy":
@@ -355,37 +269,67 @@ def resolve(
             )
         plain = strategies[other].model_copy(update={"benchmark": "SPY"})
         benchmark = resolve(plain, universes, strategies)
-    return Resolved(strategy=strategy, tickers=tickers, asset_classes=classes, benchmark=benchmark)
+    used = strategy.groupings
+    return Resolved(
+        strategy=strategy,
+        tickers=members.tickers,
+        asset_classes=members.groups[ASSET_CLASS] if members.tickers else {},
+        groups={name: members.groups[name] for name in sorted(used)},
+        merge=members.merge if used else {},
+        benchmark=benchmark,
+    )
 
 
-def _universe(
-    strategy: Strategy, universes: Mapping[str, Universe]
-) -> tuple[tuple[str, ...] | None, dict[str, str]]:
-    known = {t: cls for universe in universes.values() for t, cls in universe.tickers.items()}
-    if strategy.universe == "all":
-        return None, {}
-    if isinstance(strategy.universe, tuple):
-        tickers = tuple(sorted(set(strategy.universe)))
-    elif strategy.universe in universes:
-        tickers = tuple(sorted(universes[strategy.universe].tickers))
-        known |= universes[strategy.universe].tickers
-    else:
+def _check_members(strategy: Strategy, members: Meaning, where: str) -> None:
+    """Raise FactorLabError where the file names a ticker or a grouping that is not there."""
+    portfolio = strategy.portfolio
+    safe = portfolio.select.safe
+    named = {
+        "portfolio.fixed_weights": set(portfolio.fixed_weights),
+        "portfolio.select.safe": {safe} if safe else set(),
+        "costs.spread_bps": set(strategy.costs.spread_bps),
+    }
+    for place, tickers in named.items():
+        if members.tickers is not None and (stray := sorted(tickers - set(members.tickers))):
+            raise FactorLabError(
+                "tickers outside the universe",
+                where=f"{where}: {place}",
+                got=", ".join(stray),
+                expected=", ".join(members.tickers),
+            )
+    for i, factor in enumerate(strategy.factors):
+        most = max((len(t.factors) for t in factor.transforms if t.kind == "neutralize"), default=0)
+        if most and members.tickers is not None and len(members.tickers) <= most + 1:
+            raise FactorLabError(
+                "a regression on as many factors as there are names leaves no signal",
+                where=f"{where}: factors[{i}].transforms: neutralize",
+                got=f"{most} factors and an intercept, {len(members.tickers)} tickers",
+                expected=f"at least {most + 2} tickers",
+                do="neutralize against fewer factors, or widen the universe",
+            )
+    for name in sorted(strategy.groupings):
+        if name not in members.groups:
+            raise FactorLabError(
+                "unknown grouping",
+                where=where,
+                got=repr(name),
+                expected=f"one of {', '.join(sorted(members.groups))}",
+                do="add it to the universe's `groups` in the universes file, or correct the name",
+            )
+    known = set(members.groups.get(portfolio.group_by, {}).values())
+    if stray := sorted(set(portfolio.groups) - known):
         raise FactorLabError(
-            "unknown universe",
-            where=f"strategy {strategy.name}: universe",
-            got=repr(strategy.universe),
-            expected=f"'all', a list of tickers, or one of {', '.join(sorted(universes))}",
-            do="add it to the universes file or correct the name",
-        )
-    stray = sorted(set(strategy.portfolio.fixed_weights) - set(tickers))
-    if stray:
-        raise FactorLabError(
-            "fixed weights for tickers outside the universe",
-            where=f"strategy {strategy.name}: portfolio.fixed_weights",
+            "bounds on groups that no ticker of the universe is in",
+            where=f"{where}: portfolio.groups",
             got=", ".join(stray),
-            expected=", ".join(tickers),
+            expected=f"some of {', '.join(sorted(known))}",
         )
-    return tickers, {ticker: known[ticker] for ticker in tickers if ticker in known}
+    if members.tickers is not None:
+        groups, largest = (
+            members.groups.get(portfolio.group_by, {}),
+            strategy.universe.top_dollar_volume,
+        )
+        check_universe(portfolio, members.tickers, groups, where, largest=largest)
 
 
 def _checked(path: Path, factors: tuple[Factor, ...], check: CheckFactor) -> tuple[Factor, ...]:

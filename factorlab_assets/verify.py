@@ -13,7 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from factorlab_assets import identity, prices, schemas
-from factorlab_assets.core import research, returns, tables
+from factorlab_assets.core import outside, research, returns, signals, tables
+from factorlab_assets.core.market import with_bars
+from factorlab_assets.core.membership import members
 from factorlab_assets.core.panel import panel_from_table
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.store import Store
@@ -59,14 +61,20 @@ def recompute(store: Store, inputs: prices.Inputs, resolved: Resolved) -> Mappin
     """Every research table of one experiment, from the stored bars, as the store would hold it."""
     version = inputs.version
     with store.read() as con:
+        own, missing = outside.read_for(con, inputs.characteristics, [resolved])
+        for error in missing.values():
+            raise error
         status = inputs.distribution_status(con)
         suspected = inputs.suspects(con, status)
         stretches = inputs.price_basis(con, status)
         choice = prices.Chooser.of(stretches, is_synthetic=inputs.is_synthetic).choose(resolved)
         with prices.adjusted(con, inputs, suspected, status, stretches) as bars:
-            monthly = returns.monthly_returns(con, bars, version.month)
-            market = panel_from_table(monthly, choice.basis)
-            held = research.universe(resolved, market).tickers.tolist()
+            days = resolved.strategy.schedule.days_before_month_end
+            monthly = returns.monthly_returns(con, bars, version.month, days_before=days)
+            panel = panel_from_table(monthly, choice.basis, days_before=days)
+            market = outside.beside(panel, own)
+            market = with_bars(con, bars, market, choice.basis, [resolved], days_before=days)
+            held = signals.universe(resolved, market).tickers.tolist()
             daily_prices = returns.daily_basis(con, bars, choice.basis, held, version.last_date)
     result = research.run(resolved, market)
     daily = research.run_daily(resolved, market, result.book, result.backtest, daily_prices)
@@ -79,6 +87,7 @@ def recompute(store: Store, inputs: prices.Inputs, resolved: Resolved) -> Mappin
     )
     name, panel = resolved.name, result.panel
     rows = {
+        "memberships": tables.members_table([(name, panel, members(resolved, market))]),
         "factor_signals": tables.signals_table([(name, panel, result.signals)]),
         "scores": tables.scores_table([(name, panel, result.score)]),
         "weights": tables.weights_table([(name, panel, result.book)]),

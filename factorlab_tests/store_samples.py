@@ -61,6 +61,12 @@ def paid(amount: float = 0.5, split: float = 1.0, month: int = 5) -> pa.Table:
     return pa.table(said | {"amount": [amount], "split": [split]})
 
 
+def size(value: float = 1.0, known: int = 10, panel: str = "size") -> pa.Table:
+    """One number of ticker A at the end of April 2024, known on a day of May."""
+    said = {"panel": [panel], "ticker": ["A"], "date": [dt.date(2024, 4, 30)]}
+    return pa.table(said | {"date_avail": [dt.date(2024, 5, known)], "value": [value]})
+
+
 def ingest(
     store: Store,
     prices: pa.Table | Path,
@@ -68,6 +74,7 @@ def ingest(
     month: str = MONTH,
     source: str = "stooq-files",
     distributions: pa.Table | None = None,
+    characteristics: pa.Table | None = None,
     last_available: dt.date | None = None,
     role: str = "primary",
     replace_source: bool = False,
@@ -83,6 +90,7 @@ def ingest(
         source=source,
         price_basis="close",
         distributions=distributions,
+        characteristics=characteristics,
         observed_at=dt.datetime(2024, 6, 1),
         is_survivors=False,
         role=role,

@@ -1,142 +1,49 @@
-"""The cells of one run: what each is, what it may read, and what became of it.
+"""The cells of one run: which there are, what they may read, and what became of each.
 
 Belongs here: everything that the research assets share — resolving cells, gating their inputs,
-writing, the experiment ledger, reporting. Does not: what any one asset computes (`research`).
+writing, the experiment ledger, reporting. Does not: what a month's cells are handed (`cells`), or
+what any one asset computes (`research`).
 
 Dagster reads the annotations of decorated functions: they are not postponed here.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
-from factorlab_assets import identity, prices, schemas, strategy
+from factorlab_assets import identity, prices, schemas, strategy, universes
 from factorlab_assets.assets import checks, handover, partitions, present
-from factorlab_assets.core import factors
-from factorlab_assets.core.panel import Basis, Panel, panel_from_table
-from factorlab_assets.core.shared import SharedPanel
+from factorlab_assets.assets.cells import Cell, Month
+from factorlab_assets.core import factors, outside
 from factorlab_assets.core.tables import by_strategy
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.settings import Settings
-from factorlab_assets.store import Experiment, Store, Verdict, Version, Written
-from factorlab_assets.store_partitions import WARNING, arrow_schema
+from factorlab_assets.store import Experiment, Store, Written
 
-RESEARCH_TABLES = ("factor_signals", "scores", "weights", "backtest_returns", "daily_returns")
+RESEARCH_TABLES = (
+    "memberships",
+    "factor_signals",
+    "scores",
+    "weights",
+    "backtest_returns",
+    "daily_returns",
+)
 LAST_TABLE = "metrics"
 Files = tuple[Mapping[str, strategy.Strategy], Mapping[str, FactorLabError]]
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One strategy on one month's current data version, by the code that runs now."""
-
-    name: str
-    resolved: strategy.Resolved
-    inputs: prices.Inputs
-
-    @property
-    def version(self) -> Version:
-        return self.inputs.version
-
-    @property
-    def key(self) -> str:
-        return partitions.cell_key(self.version.month, self.name)
-
-    @property
-    def experiment_id(self) -> str:
-        return identity.experiment_id(
-            self.resolved.config_hash, self.inputs.fingerprint, identity.code_version()
-        )
-
-
-@dataclass
-class Month:
-    """The cells of one month: their prices, their inputs, and who was dropped and why.
-
-    choices : what basis each strategy reads. markets : the month's panel on each basis in use.
-    stretches : the month's rows of `price_basis`.
-    """
-
-    price_inputs: prices.Inputs
-    cells: list[Cell]
-    choices: dict[str, prices.Choice]
-    markets: dict[Basis, Panel]
-    stretches: pa.Table
-    store: Store
-    inputs: dict[str, dict[str, pa.Table]]
-    dropped: dict[str, str] = field(default_factory=dict)
-    verdicts: list[Verdict] = field(default_factory=list)
-    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def version(self) -> Version:
-        return self.price_inputs.version
-
-    def choice(self, cell: Cell) -> prices.Choice:
-        return self.choices[cell.name]
-
-    def market(self, cell: Cell) -> Panel:
-        """The month's panel on the basis that the cell reads."""
-        return self.markets[self.choice(cell).basis]
-
-    def bars(self) -> str:
-        """SQL relation: the month's daily prices, their verdicts demanded."""
-        month = self.version.month
-        fresh = {month: self.price_inputs.fingerprint}
-        self.store.demand(schemas.ADJUSTED_PRICES, [month], fingerprints=fresh)
-        return prices.month_prices(month)
-
-    def each(self, compute: Callable[[Cell], T]) -> list[tuple[Cell, T]]:
-        """`compute` of every cell; one that cannot be computed is dropped with the reason."""
-        done = []
-        for cell in self.cells:
-            try:
-                done.append((cell, compute(cell)))
-            except FactorLabError as error:
-                self.dropped[cell.key] = str(error)
-        return done
-
-    def judge(
-        self,
-        cell: Cell,
-        check: str,
-        violations: Sequence[Mapping[str, Any]],
-        *,
-        only_warn: bool = False,
-        do: str = "",
-    ) -> None:
-        """Record a blocking check's verdict: it passes where there is no violation.
-
-        One that should `only_warn` passes with the violations as a warning. `do` is told with them.
-        """
-        detail: dict[str, Any] = {"violations": len(violations), "first": list(violations[:5])}
-        if do and violations:
-            detail["what to do"] = do
-        if only_warn and violations:
-            detail[WARNING] = f"{len(violations)} violations; the setting is to warn"
-        self.verdicts.append(Verdict(cell.key, check, only_warn or not violations, detail))
-
-    def rows(self, table: str, cell: Cell) -> pa.Table:
-        """An input's rows of one cell; none where it stored none."""
-        stored = self.inputs[table].get(cell.name)
-        return arrow_schema(schemas.TABLES[table]).empty_table() if stored is None else stored
-
-    def show(self, cell: Cell, **metadata: Any) -> None:
-        self.metadata.setdefault(cell.key, {}).update(metadata)
-
-
 Compute = Callable[[Month], pa.Table]
 
 
 def research_asset(
-    *inputs: str, deps: Sequence[str] = (), kinds: frozenset[str] = frozenset({"numpy"})
+    *inputs: str,
+    deps: Sequence[str] = (),
+    reads_bars: bool = False,
+    kinds: frozenset[str] = frozenset({"numpy"}),
 ) -> Callable[[Compute], dg.AssetsDefinition]:
     """An asset of the research group: the function computes all cells of one month at once.
 
@@ -144,6 +51,7 @@ def research_asset(
     ----------
     inputs : research tables that the function reads, gated by their verdicts and experiment.
     deps : further upstream assets, read by the function itself or through the market panel.
+    reads_bars : the market panel has daily bars, for the strategies that look at them.
     """
 
     def decorate(compute: Compute) -> dg.AssetsDefinition:
@@ -155,7 +63,7 @@ def research_asset(
             description=table.schema.description,
             kinds={"duckdb", *kinds},
             owners=present.OWNERS,
-            deps=["monthly_returns", "price_basis", *deps, *inputs],
+            deps=["monthly_returns", "price_basis", "adjusted_prices", *deps, *inputs],
             partitions_def=partitions.CELLS,
             backfill_policy=dg.BackfillPolicy.single_run(),
             metadata={"dagster/column_schema": present.column_schema(table)},
@@ -167,7 +75,7 @@ def research_asset(
             store: dg.ResourceParam[Any],
             settings: dg.ResourceParam[Settings],
         ) -> Iterator[dg.MaterializeResult[Any]]:
-            run = Run(store.store, settings, table, inputs, context.run.run_id)
+            run = Run(store.store, settings, table, inputs, reads_bars, context.run.run_id)
             stored = run.execute(context.partition_keys, compute)
             yield from checks.told(context, table, stored)
 
@@ -184,16 +92,17 @@ class Run:
     settings: Settings
     table: schemas.Table
     inputs: Sequence[str]
+    reads_bars: bool
     run_id: str
 
     def execute(self, keys: Sequence[str], compute: Compute) -> dict[str, checks.Stored]:
         """Compute and store the cells, month by month; each cell's fate by its key."""
         files = _strategies(self.settings.strategies_path)
-        universes = strategy.load_universes(self.settings.universes_path)
+        named = universes.load_universes(self.settings.universes_path)
         stored: dict[str, checks.Stored] = {}
         for month, names in partitions.by_month(keys).items():
             dropped: dict[str, str] = {}
-            cells = self._cells(month, names, files, universes, dropped)
+            cells = self._cells(month, names, files, named, dropped)
             if cells:
                 stored |= self._month(cells, compute, dropped)
             for key, reason in dropped.items():
@@ -205,7 +114,7 @@ class Run:
         month: str,
         names: Sequence[str],
         files: Files,
-        universes: Mapping[str, strategy.Universe],
+        named: Mapping[str, universes.NamedUniverse],
         dropped: dict[str, str],
     ) -> list[Cell]:
         good, bad = files
@@ -221,7 +130,7 @@ class Run:
                 dropped[key] = f"no strategy file {self.settings.strategies_path / name}.yaml"
             else:
                 try:
-                    resolved = strategy.resolve(good[name], universes, good)
+                    resolved = strategy.resolve(good[name], named, good)
                     cells.append(Cell(name, resolved, inputs))
                 except FactorLabError as error:
                     dropped[key] = str(error)
@@ -269,19 +178,31 @@ class Run:
         month = inputs.version.month
         fresh = {month: inputs.fingerprint}
         dropped: dict[str, str] = {}
-        with self.store.read():
+        with self.store.read() as con:
             monthly = self.store.load(schemas.MONTHLY_RETURNS, [month], fingerprints=fresh)
             stretches = self.store.load(schemas.PRICE_BASIS, [month], fingerprints=fresh)
             for name in self.inputs:
                 dropped |= self.store.refusals(schemas.TABLES[name], list(experiments), experiments)
+            read = (cell.resolved for cell in cells if cell.key not in dropped)
+            own, missing = outside.read_for(con, inputs.characteristics, read)
+            dropped |= {partitions.cell_key(month, n): str(why) for n, why in missing.items()}
             good = [cell for cell in cells if cell.key not in dropped]
             keys = {cell.key: cell.experiment_id for cell in good}
             given = {name: self._input(name, keys) for name in (self.inputs if good else ())}
         chooser = prices.Chooser.of(stretches, is_synthetic=inputs.is_synthetic)
         choices = {cell.name: chooser.choose(cell.resolved) for cell in good}
-        bases = {choice.basis for choice in choices.values()}
-        markets = {basis: SharedPanel.of(panel_from_table(monthly, basis)) for basis in bases}
-        return Month(inputs, good, choices, dict(markets), stretches, self.store, given, dropped)
+        return Month(
+            inputs,
+            good,
+            choices,
+            monthly,
+            stretches,
+            self.store,
+            given,
+            self.reads_bars,
+            own,
+            dropped,
+        )
 
     def _input(self, table: str, experiments: Mapping[str, str]) -> dict[str, pa.Table]:
         """The rows of cells by strategy: those that this process wrote, or as they are stored."""

@@ -35,6 +35,7 @@ class IngestConfig(dg.Config):
     source: str = Field("", description="synthetic, stooq-files, stooq-http, alphavantage")
     path: str = Field("", description="stooq-files, alphavantage: archive, folder or file")
     distributions: str = Field("", description="file or folder: ticker,ex_date,amount[,split]")
+    characteristics: str = Field("", description="folder of panels, see docs/characteristics.md")
     universe: str = Field("", description="a name from the universes file, or all")
     second: bool = Field(False, description="a source to hold the month's prices against")
     replace_source: bool = Field(False, description="let another source take the month over")
@@ -44,6 +45,7 @@ class IngestConfig(dg.Config):
             "source": self.source,
             "source_path": self.path,
             "distributions_path": self.distributions,
+            "characteristics": self.characteristics,
             "universe": self.universe,
         }
         return Settings.model_validate(
@@ -116,11 +118,15 @@ def _stored_prices(store: Store, done: ingest.Ingested) -> checks.Stored:
             f"SELECT * FROM {bars} WHERE date = ? ORDER BY ticker LIMIT ?",  # noqa: S608  # a checked id
             params=[version.last_date, present.PREVIEW_ROWS],
         ).to_arrow_table()
+        own = ingest.version_rows("characteristics", version.data_version_id)
+        panels = con.sql(f"SELECT panel, count(*) FROM {own} GROUP BY panel ORDER BY panel")  # noqa: S608  # a checked id
+        counts = [f"{panel} ({n} rows)" for panel, n in panels.fetchall()]
     metadata = version_metadata(version) | {
         "dagster/row_count": version.n_rows,
         "tickers": version.n_tickers,
         "rows_kept_out": sum(r.n_rows for r in done.fetched.rejections),
         "observed_at": f"{version.observed_at} UTC",
+        "characteristics": ", ".join(counts) or "none",
         "notes": "; ".join(done.notes) or "none",
         "preview": present.rows_metadata(last)["preview"],
     }

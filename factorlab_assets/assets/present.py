@@ -18,7 +18,16 @@ from factorlab_assets.reports import charts
 PREVIEW_ROWS = 8
 SAID_ELSEWHERE = ("month", "strategy", "data_version_id", "second_version_id", "earlier_version_id")
 """Columns that are the same in every row of a partition, and so not in its preview."""
-PROSE = ("evidence", "reason", "reasons", "detail", "known_at", "old_close", "price_basis")
+PROSE = (
+    "evidence",
+    "reason",
+    "outcome",
+    "reasons",
+    "detail",
+    "known_at",
+    "old_close",
+    "price_basis",
+)
 """Columns that a preview has no room for; the table and `factorlab prices` have them."""
 OWNERS = ["team:research"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from factorlab_assets import ingest, prices, schemas, strategy
+from factorlab_assets import ingest, prices, schemas, universes
 from factorlab_assets.assets import checks, present
 from factorlab_assets.assets.months import Month, month_asset
 from factorlab_assets.core import quality, reconcile
@@ -110,14 +110,14 @@ def reconciliation(month: Month) -> checks.Stored:
         none = "none: factorlab ingest --second gives one"
         return month.write(prices.no_rows(schemas.RECONCILIATION), second_source=none)
     id_ = inputs.second.data_version_id
-    universes = strategy.load_universes(month.settings.universes_path)
+    named = universes.load_universes(month.settings.universes_path)
     with month.store.read() as con:
         rows = reconcile.reconcile(
             con,
             inputs.bars,
             inputs.second_bars,
             month.key,
-            asset_classes=ingest.asset_classes(universes),
+            asset_classes=ingest.asset_classes(named),
         )
     return month.write(
         rows.append_column("second_version_id", pa.repeat(id_, rows.num_rows)),

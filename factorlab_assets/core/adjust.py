@@ -11,9 +11,10 @@ and growth is divided by that (for as much of D as they carry); where they carri
 taken out for those days. So closes that carry all, some or none of the same distributions have the
 same total returns. One whose status is unknown is left out.
 
-Known-at. `close` and `open` are what is known in the end, `seen` is the close as known on its own
-day. `growth` is computed from what was known: where a close that a step rests on is repaired later,
-the step is put right on the day on which that is known, never before.
+Known-at. `close` and `open` are what is known in the end, from `known_at` on where that is later
+than the bar's own day; `seen` is the close as known on its own day. `growth` is computed from what
+was known: where a close that a step rests on is repaired later, the step is put right on the day on
+which that is known, never before.
 """
 
 from __future__ import annotations
@@ -241,19 +242,20 @@ _steps AS (
 _LEVELS = """
 _changes AS (
     SELECT ticker, date, sum(step::DECIMAL(38, 20)) AS step, NULL::DOUBLE AS ratio,
-        NULL::DOUBLE AS seen_ratio
+        NULL::DOUBLE AS seen_ratio, NULL::DATE AS known_at
     FROM _steps GROUP BY ticker, date
     UNION ALL
-    SELECT ticker, date, 0, ratio, NULL FROM _rescaled
+    SELECT ticker, date, 0, ratio, NULL, known_at FROM _rescaled
     UNION ALL
-    SELECT ticker, greatest(date, known_at), 0, NULL, ratio FROM _rescaled
+    SELECT ticker, greatest(date, known_at), 0, NULL, ratio, NULL FROM _rescaled
 ),
 _levels AS (
     SELECT ticker, date AS since,
         lead(date, 1, {after}) OVER later AS until,
         exp(sum(sum(step)) OVER later) AS growth,
         coalesce(list_product(flatten(list(list(ratio)) OVER later)), 1) AS scale,
-        coalesce(list_product(flatten(list(list(seen_ratio)) OVER later)), 1) AS seen_scale
+        coalesce(list_product(flatten(list(list(seen_ratio)) OVER later)), 1) AS seen_scale,
+        max(max(known_at)) OVER later AS scale_known_at
     FROM _changes GROUP BY ticker, date
     WINDOW later AS (PARTITION BY ticker ORDER BY date)
 ),
@@ -270,7 +272,13 @@ SELECT b.ticker, b.date,
     CASE WHEN r.known_at IS NULL THEN b.close ELSE r.new_close END * coalesce(c.scale, 1) AS close,
     CASE WHEN r.known_at <= b.date THEN r.new_close ELSE b.close END
         * coalesce(c.seen_scale, 1) AS seen,
-    coalesce(c.growth, 1) AS growth
+    coalesce(c.growth, 1) AS growth,
+    b.close * b.volume AS dollar_volume,
+    greatest(
+        CASE WHEN r.known_at > b.date THEN r.known_at END,
+        CASE WHEN c.scale_known_at > b.date AND (r.known_at IS NULL OR r.new_close IS NOT NULL)
+            THEN c.scale_known_at END
+    ) AS known_at
 FROM {bars} AS b
 LEFT JOIN _repair AS r ON r.ticker = b.ticker AND r.date = b.date
 LEFT JOIN _cells AS c
@@ -346,12 +354,14 @@ def adjusted_prices(
     ------
     SQL: schemas.ADJUSTED_PRICES less its partition's columns. The total-return close is
     close × growth, the total-return open is open × growth. A repaired bar has no open: its other
-    prices are no better than its close.
+    prices are no better than its close. The dollar volume is the file's own close × volume: it is
+    what traded, and repairs do not touch it.
 
     Notes
     -----
-    Cutting bars and findings at any date changes nothing dated up to it but `close` and `open`
-    where a repair became known only later; `seen` and `growth` never change.
+    Cutting bars and findings at any date changes nothing dated up to it but `close`, `open` and
+    `known_at` where `known_at` is later than the cut; all else never changes. Of a bar with two
+    repairs `known_at` is the later one.
     """
     last = f"(SELECT max(date) + 1 FROM {bars})"  # noqa: S608 - the caller vouches for the relation
     parts = [

@@ -1,7 +1,8 @@
 """What a book earned month by month: the lagged returns, turnover, costs and NAV.
 
 Belongs here: the timing law from weights to monthly net returns. Does not: choosing weights
-(`portfolio`), days (`daily`), statistics (`performance`), whose benchmark it is (`research`).
+(`portfolio`), what a trade costs (`costs`), days (`daily`), statistics (`performance`), whose
+benchmark it is (`research`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from factorlab_assets.core.book import Book
 from factorlab_assets.core.calendar import Dates
+from factorlab_assets.core.costs import trading_costs
 from factorlab_assets.core.holding import Carry, Legs, drifted, earned, legs, rebalances
 from factorlab_assets.core.panel import Floats, Panel
-from factorlab_assets.core.portfolio import Book
 from factorlab_assets.strategy import Strategy
 
 
@@ -22,6 +24,9 @@ from factorlab_assets.strategy import Strategy
 class Backtest:
     """One entry per month, the first being the one after the book's start; decimals.
 
+    gross_return = Σw·r + cash_return − financing − borrow; cost is the sum of commission, slippage,
+    spread_cost and impact_cost; all of them parts of the NAV that the month started from. `rf` is
+    the rate that cash earned. `n_volume_unknown` counts the names whose impact had to be assumed.
     Exposures and counts are of the book that earned the row: set at the month-end before.
     `n_unpriced` counts its names without a price at the row's own date, whose return is not whole
     yet. `benchmark_return` is NaN where the benchmark has no price. `drawdown` is ≤ 0.
@@ -29,7 +34,14 @@ class Backtest:
 
     dates: Dates
     gross_return: Floats
+    cash_return: Floats
+    financing: Floats
+    borrow: Floats
     cost: Floats
+    commission: Floats
+    slippage: Floats
+    spread_cost: Floats
+    impact_cost: Floats
     net_return: Floats
     rf: Floats
     turnover: Floats
@@ -40,6 +52,7 @@ class Backtest:
     net_exposure: Floats
     n_holdings: npt.NDArray[np.int64]
     n_unpriced: npt.NDArray[np.int64]
+    n_volume_unknown: npt.NDArray[np.int64]
 
     @property
     def ended(self) -> str:
@@ -49,55 +62,67 @@ class Backtest:
         return f"NAV at or below 0 on {self.dates[-1]}"
 
 
-def simulate(strategy: Strategy, book: Book, panel: Panel, benchmark: Floats) -> Backtest:
+def simulate(
+    strategy: Strategy, book: Book, panel: Panel, benchmark: Floats, carry: Carry | None = None
+) -> Backtest:
     """Row t+1 is what weights row t earned from date t to date t+1.
 
-    gross = Σw·r + (1 − Σw)·rf − max(Σw − 1, 0)·spread − Σ|w⁻|·borrow, the annual rates / 12; a held
-    name's r is between its last known closes, so a month without a bar is 0 and the next bar books
-    P_next/P_last − 1. With trade_at next_close or next_open the drifted old book earns from the
-    close of t to that session, the new one from there (the month's cash return with it):
-    gross = (1 + R_before)(1 + R_after) − 1.
+    gross = Σw·r + (1 − Σw)·rf − max(Σw − 1, 0)·spread − Σ|w⁻|·borrow, the annual rates / 12 and rf
+    as `holding.cash_returns` says; a held name's r is between its last known closes, so a month
+    without a bar is 0 and the next bar books P_next/P_last − 1. With trade_at next_close or
+    next_open the drifted old book earns from the close of t to that session, the new one from there
+    (the month's cash return with it): gross = (1 + R_before)(1 + R_after) − 1.
 
     turnover = Σ|w_t − w_t^drift| (at the trade) or Σ|w_t − w_{t−1}| on dates that trade, else 0;
-    cost = turnover·(tc + slippage)/10 000; net = gross − cost; nav = Π(1 + net). A NAV at or
-    below 0 is the last row.
+    cost: see `costs.trading_costs`; net = gross − cost; nav = Π(1 + net). A NAV at or below 0 is
+    the last row.
 
     Parameters
     ----------
     panel : the strategy's universe. benchmark : (T,) return of the month that ends at each date.
+    carry : what cash earns and loans cost; None: the cash ticker, if any, is looked up in `panel`.
     """
-    rebalanced = rebalances(panel.dates, book.start, strategy.portfolio.rebalance_months)
+    carry = Carry.of(strategy, panel) if carry is None else carry
+    rebalanced = rebalances(panel.dates, book.start, strategy.schedule)
     period = legs(panel, rebalanced, strategy.execution.trade_at)
-    carry = Carry.of(strategy)
     held = book.weights[:-1]
 
     after = earned(held, period.after, carry)
     old = at_trade(book, period, after)
-    gross = after if old.earned is None else (1.0 + old.earned) * (1.0 + after) - 1.0
+    start = 1.0 if old.earned is None else 1.0 + old.earned
+    gross = after if old.earned is None else start * (1.0 + after) - 1.0
+    # Of a book that was lost before the trade nothing is lent; + 0.0 leaves no −0 behind.
+    cash, financing, borrow = (np.maximum(start, 0.0) * x + 0.0 for x in carry.interest(held))
     before = old.weights
     if strategy.execution.turnover == "target":
         before = np.vstack([np.zeros_like(held[:1]), held[:-1]])
-    turnover = np.where(rebalanced[:-1], np.abs(held - before).sum(axis=1), 0.0)
-    cost = turnover * (strategy.costs.tc_bps + strategy.costs.slippage_bps) / 1e4
-    net = gross - cost
+    traded = np.where(rebalanced[:-1, np.newaxis], np.abs(held - before), 0.0)
+    paid = trading_costs(strategy.costs, panel, traded)
+    net = gross - paid.total
     rows = slice(book.start, _stop(net, book.start))
-    nav = growth(net[rows])
-    is_held = held[rows] != 0.0
-    unpriced = np.isnan(panel.price[1:][rows]) & is_held
+    nav, is_held = growth(net[rows]), held != 0.0
     return Backtest(
         dates=panel.dates[1:][rows],
         gross_return=gross[rows],
-        cost=cost[rows],
+        cash_return=cash[rows],
+        financing=financing[rows],
+        borrow=borrow[rows],
+        cost=paid.total[rows],
+        commission=paid.commission[rows],
+        slippage=paid.slippage[rows],
+        spread_cost=paid.spread[rows],
+        impact_cost=paid.impact[rows],
         net_return=net[rows],
-        rf=np.full(len(nav), carry.rf),
-        turnover=turnover[rows],
+        rf=np.full(net.shape, carry.rf)[rows],
+        turnover=paid.turnover[rows],
         benchmark_return=benchmark[1:][rows],
         nav=nav,
         drawdown=drawdown(nav),
         gross_exposure=np.abs(held[rows]).sum(axis=1),
         net_exposure=held[rows].sum(axis=1),
-        n_holdings=is_held.sum(axis=1),
-        n_unpriced=unpriced.sum(axis=1),
+        n_holdings=is_held[rows].sum(axis=1),
+        n_unpriced=(np.isnan(panel.price[1:]) & is_held)[rows].sum(axis=1),
+        n_volume_unknown=paid.n_volume_unknown[rows],
     )
 
 

@@ -1,5 +1,8 @@
 """The exchange calendar (XNYS): which days are sessions, and where months begin and end.
 
+A month may be dated some sessions before its last one (`days_before`): on its first one where it
+has not so many. What comes between that date and the next month's then belongs to the next one.
+
 Belongs here: dates. Does not: prices, or what is traded on them. The calendar is the table `xnys`,
 from 1928 to 2049 whatever today is, so that no clock leaks into a result; a day outside that range
 is an error, never a guessed weekday.
@@ -41,26 +44,43 @@ def sessions(first: dt.date, last: dt.date) -> Dates:
     return every[start:stop]
 
 
-def month_ends(first_month: str, last_month: str) -> Dates:
-    """The last session of each calendar month from `first_month` to `last_month` ('2024-05')."""
-    return _every_month_end()[_month_index(first_month) : _month_index(last_month) + 1]
+def month_ends(first_month: str, last_month: str, days_before: int = 0) -> Dates:
+    """The last session of each calendar month from `first_month` to `last_month` ('2024-05'), or
+    the one so many sessions before it.
+
+    >>> month_ends("2024-03", "2024-04", days_before=1)
+    array(['2024-03-27', '2024-04-29'], dtype='datetime64[D]')
+    """
+    ends = _every_month_end(days_before)
+    return ends[_month_index(first_month) : _month_index(last_month) + 1]
 
 
-def month_starts(first_month: str, last_month: str) -> Dates:
-    """The first session of each calendar month from `first_month` to `last_month` ('2024-05')."""
-    every, ends = _every_session(), _every_month_end()
+def month_starts(first_month: str, last_month: str, days_before: int = 0) -> Dates:
+    """The first session of each calendar month from `first_month` to `last_month` ('2024-05'), or
+    the one after the date of the month before."""
+    every, ends = _every_session(), _every_month_end(days_before)
     before = np.searchsorted(every, ends[:-1])
     starts = every[np.concatenate(([0], before + 1))]
     return starts[_month_index(first_month) : _month_index(last_month) + 1]
 
 
-def month_end(month: str) -> dt.date:
-    """The last session of a calendar month.
+def month_end(month: str, days_before: int = 0) -> dt.date:
+    """The last session of a calendar month, or the one so many sessions before it.
 
     >>> month_end("2024-03")
     datetime.date(2024, 3, 28)
     """
-    return _date(month_ends(month, month)[0])
+    return _date(month_ends(month, month, days_before)[0])
+
+
+def months_of(days: Dates, days_before: int = 0) -> Dates:
+    """The month that each day belongs to: that whose date is the first on or after it.
+
+    >>> months_of(np.array(["2024-03-27", "2024-03-28"], dtype="datetime64[D]"), 1)
+    array(['2024-03', '2024-04'], dtype='datetime64[M]')
+    """
+    place = np.searchsorted(_every_month_end(days_before), days)
+    return np.asarray(np.datetime64(FIRST_DAY, "M") + place)
 
 
 def month_of(day: dt.date) -> str:
@@ -104,10 +124,12 @@ def _every_session() -> Dates:
 
 
 @cache
-def _every_month_end() -> Dates:
+def _every_month_end(days_before: int = 0) -> Dates:
     every = _every_session()
     months = every.astype("datetime64[M]")
-    ends: Dates = every[np.append(months[1:] != months[:-1], True)]
+    last = np.flatnonzero(np.append(months[1:] != months[:-1], True))
+    first = np.concatenate([[0], last[:-1] + 1])
+    ends: Dates = every[np.maximum(last - days_before, first)]
     ends.setflags(write=False)
     return ends
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from factorlab_assets.core.backtest import Backtest, at_trade, drawdown
+from factorlab_assets.core.book import Book
 from factorlab_assets.core.calendar import Dates, sessions
 from factorlab_assets.core.holding import Carry, carried, earned, legs, rebalances
 from factorlab_assets.core.panel import Floats, Panel
-from factorlab_assets.core.portfolio import Book
 from factorlab_assets.strategy import Strategy
 
 DailyPrices = tuple[Dates, npt.NDArray[np.str_], Floats, Floats]
@@ -34,24 +34,30 @@ class Daily:
 
 
 def daily_book(
-    strategy: Strategy, book: Book, panel: Panel, backtest: Backtest, prices: DailyPrices
+    strategy: Strategy,
+    book: Book,
+    panel: Panel,
+    backtest: Backtest,
+    prices: DailyPrices,
+    carry: Carry | None = None,
 ) -> Daily:
     """Each month's value per unit of its starting NAV, at the close of day d = 1 … n:
 
     V_d = (1 + R_before)·(1 + Σw·(P_d/P_entry − 1) + carry·d/n) − cost, V_0 = 1,
 
     where P_d is the last close on or before d, P_entry what the weights were bought at, carry the
-    month's cash return and financing, cost booked on the first day. net_return is V_d/V_{d−1} − 1,
-    so that the days of a month compound to its monthly net return exactly (rounding apart).
+    month's cash return less financing and borrow (also where a ticker's daily prices would tell
+    more), cost booked on the first day. net_return is V_d/V_{d−1} − 1, so that the days of a month
+    compound to its monthly net return exactly (rounding apart).
 
-    `prices` needs the tickers that the book holds. A day is every exchange session, whether or not
-    anybody has a bar on it. A value at or below 0 is the last row, though the month may have
-    recovered from it.
+    `prices` needs the tickers that the book holds; `carry` is as in `simulate`. A day is every
+    exchange session, whether or not anybody has a bar on it. A value at or below 0 is the last row,
+    though the month may have recovered from it.
     """
     days, closes = _days(panel, backtest, prices)
-    rebalanced = rebalances(panel.dates, book.start, strategy.portfolio.rebalance_months)
+    rebalanced = rebalances(panel.dates, book.start, strategy.schedule)
     period = legs(panel, rebalanced, strategy.execution.trade_at)
-    carry = Carry.of(strategy)
+    carry = Carry.of(strategy, panel) if carry is None else carry
     old = at_trade(book, period, earned(book.weights[:-1], period.after, carry))
 
     rows = slice(book.start, book.start + len(backtest.dates))
@@ -63,7 +69,7 @@ def daily_book(
     day, in_month = np.arange(len(days)) - first[month] + 1, np.diff(first)[month]
 
     worth = _worth(shares, month, closes) - held.sum(axis=1)[month]
-    worth += carry.earned(held)[month] * (day / in_month)
+    worth += carry.during(rows).earned(held)[month] * (day / in_month)
     value = (1.0 + before[month]) * (1.0 + worth) - backtest.cost[month]
     previous = np.where(day == 1, 1.0, np.concatenate([[1.0], value[:-1]]))
     opening = np.concatenate([[1.0], backtest.nav[:-1]])[month]

@@ -15,37 +15,71 @@ import numpy.typing as npt
 from factorlab_assets.core.calendar import Dates
 from factorlab_assets.core.panel import Floats, Panel
 from factorlab_assets.strategy import Strategy
+from factorlab_assets.strategy_book import Cash, Schedule
 
 Bools = npt.NDArray[np.bool_]
+
+
+class Interest(NamedTuple):
+    """What a book's capital earned and paid over a period, parts of its value at the start: (...).
+
+    cash : (1 − Σw)·rf, below 0 where it borrows. financing, borrow : ≥ 0, to be subtracted.
+    """
+
+    cash: Floats
+    financing: Floats
+    borrow: Floats
 
 
 class Carry(NamedTuple):
     """What capital earns and costs by itself, decimal per month; annual rates are divided by 12.
 
-    rf : on 1 − Σw (already a monthly rate, `strategy.Cash.monthly`); spread : above rf, on what is
-    borrowed beyond Σw = 1; borrow : on Σ|w⁻|.
+    rf : on 1 − Σw, of each period (T−1,) or one for all; spread : above rf, on what is borrowed
+    beyond Σw = 1; borrow : on Σ|w⁻|.
     """
 
-    rf: float = 0.0
+    rf: float | Floats = 0.0
     spread: float = 0.0
     borrow: float = 0.0
 
     @classmethod
-    def of(cls, strategy: Strategy) -> Carry:
+    def of(cls, strategy: Strategy, market: Panel) -> Carry:
+        """The carry of a strategy on a panel that has its cash ticker, if it names one."""
         costs = strategy.costs
-        return cls(strategy.cash.monthly, costs.margin_spread_ann / 12.0, costs.borrow_ann / 12.0)
+        rf = cash_returns(strategy.cash, market)
+        return cls(rf, costs.margin_spread_ann / 12.0, costs.borrow_ann / 12.0)
+
+    def during(self, periods: int | slice) -> Carry:
+        """The carry of one period, or of some."""
+        rf = self.rf
+        return self._replace(rf=rf[periods] if isinstance(rf, np.ndarray) else rf)
+
+    def interest(self, weights: Floats) -> Interest:
+        """The parts of `earned`."""
+        invested = weights.sum(axis=-1)
+        return Interest(
+            (1.0 - invested) * self.rf,
+            np.maximum(invested - 1.0, 0.0) * self.spread,
+            np.where(weights < 0.0, -weights, 0.0).sum(axis=-1) * self.borrow,
+        )
 
     def earned(self, weights: Floats) -> Floats:
         """(1 − Σw)·rf − max(Σw − 1, 0)·spread − Σ|w⁻|·borrow of (..., N) weights."""
-        if not any(self):
-            return np.zeros(weights.shape[:-1])
-        invested = weights.sum(axis=-1)
-        earned = (1.0 - invested) * self.rf
-        if self.spread:
-            earned = earned - np.maximum(invested - 1.0, 0.0) * self.spread
-        if self.borrow:
-            earned = earned + np.minimum(weights, 0.0).sum(axis=-1) * self.borrow
-        return np.asarray(earned)
+        cash, financing, borrow = self.interest(weights)
+        return np.asarray(cash - financing - borrow)
+
+
+def cash_returns(cash: Cash, market: Panel) -> Floats:
+    """The cash rate of every period dates[t] → dates[t+1], (T−1,), decimal per month.
+
+    A constant yield's monthly rate, or the ticker's return on the panel's basis between its last
+    known closes: 0 where the month has no bar of it (the next bar books the whole way), before its
+    first, and all along where the market does not have it.
+    """
+    if cash.ticker is None:
+        return np.full(max(len(market.dates) - 1, 0), cash.monthly)
+    marks = carried(market.select([cash.ticker]).mark)[:, 0]
+    return _growth(marks[:-1], marks[1:])
 
 
 @dataclass(frozen=True)
@@ -106,16 +140,19 @@ def drifted(weights: Floats, returns: Floats, book_return: Floats) -> Floats:
     return np.divide(moved, growth, out=np.zeros_like(moved), where=growth > 0.0)
 
 
-def rebalances(dates: Dates, start: int, every: int) -> Bools:
-    """Which dates trade: `start`, and later those whose month number `every` divides.
+def rebalances(dates: Dates, start: int, schedule: Schedule) -> Bools:
+    """Which dates trade: `start`, and later those of the schedule.
 
     >>> dates = np.array(["2024-01-31", "2024-02-29", "2024-03-28"], dtype="datetime64[D]")
-    >>> rebalances(dates, 0, 3).tolist()
+    >>> rebalances(dates, 0, Schedule(every_months=3)).tolist()
     [True, False, True]
     """
     due = np.ones(len(dates), dtype=np.bool_)
-    if every > 1:
-        due = (dates.astype("datetime64[M]").astype(np.int64) % 12 + 1) % every == 0
+    number = dates.astype("datetime64[M]").astype(np.int64) + 1970 * 12
+    if schedule.months:
+        due = np.isin(number % 12 + 1, schedule.months)
+    elif schedule.every_months > 1:
+        due = (number + 1) % schedule.every_months == 0
     due[:start] = False
     due[start : start + 1] = True
     return np.asarray(due)

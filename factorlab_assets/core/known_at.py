@@ -48,7 +48,8 @@ def known_too_early(
     """What findings and adjusted prices knew before it was known, on histories cut short.
 
     With the bars after a day cut off, the findings are exactly those of the whole history with
-    `known_at` up to it, and `seen` and `growth` up to it are the same.
+    `known_at` up to it, `seen` and `growth` up to it are the same, and so is every `close` that the
+    whole history says was known by then.
 
     Parameters
     ----------
@@ -123,9 +124,13 @@ def _other_prices(con: duckdb.DuckDBPyConnection, cut: dt.date) -> list[dict[str
     """The first adjusted price up to the cut that was known otherwise in the cut history."""
     found = con.sql(
         """SELECT ticker, date, now.seen, past.seen AS seen_then, now.growth,
-            past.growth AS growth_then
+            past.growth AS growth_then, now.close, past.close AS close_then, now.known_at
         FROM known_at_whole AS now FULL JOIN known_at_then AS past USING (ticker, date)
-        WHERE date <= $cut AND (now.seen, now.growth) IS DISTINCT FROM (past.seen, past.growth)
+        WHERE date <= $cut AND (
+            (now.seen, now.growth) IS DISTINCT FROM (past.seen, past.growth)
+            OR (coalesce(now.known_at, date) <= $cut
+                AND (now.close, now.known_at) IS DISTINCT FROM (past.close, past.known_at))
+        )
         ORDER BY date, ticker LIMIT 1""",
         params={"cut": cut},
     ).to_arrow_table()

@@ -9,11 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from factorlab_assets.core.backtest import Backtest, drawdown, growth
+from factorlab_assets.core.calendar import Dates
 from factorlab_assets.core.daily import Daily
+from factorlab_assets.core.holding import Bools
 from factorlab_assets.core.panel import Floats
 
 MONTHS = 12
 """N: periods per year."""
+
+PAID = ("commission", "slippage", "spread_cost", "impact_cost", "borrow", "financing")
+"""What a backtest paid, part by part; each has its yearly mean among the metrics."""
 
 NOISE = 1e-12
 """Dispersion below this, relative to 1 + the largest return in size, is rounding and counts as 0: a
@@ -27,23 +32,25 @@ def metrics(
     turnover: Floats,
     cost: Floats,
     daily_net: Floats | None = None,
+    **paid: Floats,
 ) -> dict[str, float]:
     """The statistics of a contiguous run of months, by their column in the `metrics` table.
 
     With N = 12, sample standard deviations (ddof 1) and NAV anchored at 1 before the first month:
     cagr = NAV_T^(N/T) − 1 · volatility_ann = sd·√N · sharpe = mean(r − rf)/sd(r − rf)·√N ·
     sortino = mean(r − rf)·N / (√mean(min(r − rf, 0)²)·√N) · max_drawdown = min(NAV/running max − 1)
-    · calmar = cagr/|max_drawdown| · hit_rate = share of months with r > 0 · turnover_ann and
-    cost_drag_ann = mean·N; and, over the months in which the benchmark b is known,
-    excess_ann = mean(r − b)·N · tracking_error_ann = sd(r − b)·√N · information_ratio = their ratio
-    · beta = cov(r − rf, b − rf)/var(b − rf) · t_excess_equal_vol = mean(d)/sd(d)·√n of
-    d = (r − rf) − s·(b − rf) with s = sd(r − rf)/sd(b − rf), which levers the benchmark to the
-    strategy's volatility.
+    · calmar = cagr/|max_drawdown| · hit_rate = share of months with r > 0 · turnover_ann,
+    cost_drag_ann and NAME_ann of whatever else was paid = mean·N; and, over the months in which the
+    benchmark b is known, excess_ann = mean(r − b)·N · tracking_error_ann = sd(r − b)·√N ·
+    information_ratio = their ratio · beta = cov(r − rf, b − rf)/var(b − rf) ·
+    t_excess_equal_vol = mean(d)/sd(d)·√n of d = (r − rf) − s·(b − rf) with
+    s = sd(r − rf)/sd(b − rf), which levers the benchmark to the strategy's volatility.
 
     Parameters
     ----------
     net, rf, benchmark, turnover, cost : (T,) decimals per month, T ≥ 1; benchmark NaN = not known.
     daily_net : daily returns of the same months, for max_drawdown_daily.
+    paid : further columns of the backtest, (T,) each (`PAID`).
 
     Notes
     -----
@@ -73,6 +80,7 @@ def metrics(
         "turnover_ann": turnover.mean() * MONTHS,
         "cost_drag_ann": cost.mean() * MONTHS,
     }
+    said |= {f"{name}_ann": values.mean() * MONTHS for name, values in paid.items()}
     known = np.isfinite(benchmark)
     said |= _relative(net[known], excess[known], benchmark[known], rf[known])
     return {name: float(value) for name, value in said.items()}
@@ -96,14 +104,14 @@ def segments(
     for name, rows_in in cuts.items():
         if not rows_in.any():
             continue
-        inside = months[rows_in]
         said = metrics(
             backtest.net_return[rows_in],
             backtest.rf[rows_in],
             backtest.benchmark_return[rows_in],
             backtest.turnover[rows_in],
             backtest.cost[rows_in],
-            None if daily is None else _between(daily, inside[0], inside[-1]),
+            None if daily is None else _of_rows(daily, backtest.dates, rows_in),
+            **{name: getattr(backtest, name)[rows_in] for name in PAID},
         )
         dates = backtest.dates[rows_in].tolist()
         about = {"segment": name, "first_date": dates[0], "last_date": dates[-1]}
@@ -155,6 +163,6 @@ def _daily_drawdown(daily_net: Floats | None) -> float:
     return float(drawdown(growth(daily_net)).min())
 
 
-def _between(daily: Daily, first: np.datetime64, last: np.datetime64) -> Floats:
-    months = daily.dates.astype("datetime64[M]")
-    return daily.net_return[(months >= first) & (months <= last)]
+def _of_rows(daily: Daily, dates: Dates, rows_in: Bools) -> Floats:
+    """The daily returns of these rows of the backtest: each row ends with its date."""
+    return np.asarray(daily.net_return[rows_in[np.searchsorted(dates, daily.dates)]])

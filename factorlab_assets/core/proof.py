@@ -12,12 +12,14 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
-from factorlab_assets.core import research
+from factorlab_assets.core import outside, research
 from factorlab_assets.core.histories import Histories, build_histories
+from factorlab_assets.core.outside_histories import with_outside
 from factorlab_assets.core.panel import VALUES
 from factorlab_assets.core.trial import Finding, Place, Run, Trial, compared, finding
-from factorlab_assets.strategy import Resolved
+from factorlab_assets.strategy import Resolved, Strategy
 
 SAMPLED_FROM, SAMPLE = 100, 40
 """A universe of so many tickers is proved on a sample of so many, evenly spaced by name."""
@@ -79,6 +81,7 @@ class Scenarios:
         bars: str,
         month: str,
         strategies: Sequence[Resolved],
+        own: pa.Table = outside.NO_ROWS,
     ) -> Scenarios:
         """The scenarios for these strategies, from the daily prices that they read.
 
@@ -86,17 +89,27 @@ class Scenarios:
         ----------
         con : an open connection, read-only will do; nothing is left behind on it.
         bars : a relation as `build_histories` takes it.
+        strategies : all with the same schedule.days_before_month_end.
+        own : rows of the user's own panels that the strategies read.
         """
         every: list[str] = []
         if any(each.tickers is None for each in _with_benchmarks(strategies)):
             every = [row[0] for row in con.sql("FROM " + bars).unique("ticker").fetchall()]
         tickers = set(research.BALANCED)
         for each in _with_benchmarks(strategies):
-            tickers.update(sample(every if each.tickers is None else each.tickers))
-            tickers.update(sample(each.strategy.portfolio.fixed_weights))
-            tickers.add(each.strategy.benchmark)
-        histories = build_histories(con, bars, month, sorted(tickers))
-        return cls(histories, len(every), tuple(_price_findings(histories)))
+            tickers |= _sample_of(each.strategy, every if each.tickers is None else each.tickers)
+            tickers |= {each.strategy.benchmark, *each.strategy.beside}
+        (days_before,) = {each.strategy.schedule.days_before_month_end for each in strategies}
+        histories = build_histories(
+            con,
+            bars,
+            month,
+            sorted(tickers),
+            with_bars=any(map(research.reads_bars, strategies)),
+            days_before=days_before,
+        )
+        findings = tuple(_price_findings(histories))
+        return cls(with_outside(histories, own), len(every), findings)
 
     def prove(self, resolved: Resolved, *, run: Run = research.run) -> Proof:
         """Run the strategy on every history and hold its results against the laws.
@@ -106,15 +119,21 @@ class Scenarios:
           After a cut in mid-month these are the rows up to the month-end before; the month that
           was cut is not compared.
         - impulse: every price of one ticker i after the first session of month t+1 is half again.
-          Row t+1's gross return changes by w_{t,i}·Δr_i to 1e-12; its cost and exposures, and
-          everything up to t, do not. That session trades at the close of t in these histories, so
-          that `close`, `next_close` and `next_open` trade at one price and Δr is earned after it.
+          Row t+1's gross return changes by w_{t,i}·Δr_i to 1e-12 (and where cash earns what i
+          returns, by (1 − Σw)·Δr_i too); its costs and exposures, and everything up to t, do not.
+          That session trades at the close of t in these histories, so that `close`, `next_close`
+          and `next_open` trade at one price and Δr is earned after it.
         - gap: every second ticker has no bar in month t+1. Row t+1's gross return changes by −Σw·r
           of these, their weights drift, and no signal knows a price that is not there.
-        - repair: a price that was repaired only after its month-end is half again in the end. No
-          signal, score, weight or backtest row up to that month-end knows it.
+        - repair: a price that was repaired only after its month-end is half again in the end, and
+          so is every daily bar that was repaired only then. No signal, score, weight or backtest
+          row up to that month-end knows it.
         - null: on white-noise prices, without cash return and carry, the mean gross return has
           |t| < 4 in one of two draws (not judged on fewer than 24 months).
+
+        Where the strategy reads daily bars they are altered with the prices: a cut history has them
+        as they were known at the cut; before a wild future what is repaired after the cut comes out
+        three times what was seen; beyond it dollar volumes are wild too.
 
         Parameters
         ----------
@@ -136,6 +155,8 @@ class Scenarios:
             cannot_see += (
                 "returns earned on white noise: fewer than 24 months, or none that moves",
             )
+        if outside.read_by(resolved):
+            cannot_see += ("characteristics: a date_avail before the value was really known",)
         if trial.figures["impulse_held"] == 0:
             cannot_see += ("whose return a month earns: nothing was held where prices were moved",)
         figures = {
@@ -143,6 +164,8 @@ class Scenarios:
             "tickers": len(trial.base.panel.tickers),
             "of_tickers": self._size(resolved),
         }
+        if trial.base.panel.bars is not None:
+            figures["sessions"] = len(trial.base.panel.bars.days)
         return Proof([*self.findings, *trial.findings], figures | trial.figures, cannot_see)
 
     def _size(self, resolved: Resolved) -> int:
@@ -154,28 +177,48 @@ class Scenarios:
         size, tickers = self._size(resolved), resolved.tickers
         if size < SAMPLED_FROM:
             return resolved.model_copy(update={"benchmark": benchmark})
-        portfolio = resolved.strategy.portfolio
+        strategy = resolved.strategy
+        portfolio, universe, select = (
+            strategy.portfolio,
+            strategy.universe,
+            strategy.portfolio.select,
+        )
         here: Sequence[str] = self.histories.base.tickers.tolist()
         if tickers is not None:
-            here = tickers = tuple({*sample(tickers), *sample(portfolio.fixed_weights)})
-        fixed = {t: weight for t, weight in portfolio.fixed_weights.items() if t in here}
+            here = tickers = tuple(sorted(_sample_of(strategy, tickers)))
+        share = len(here) / size
 
         def scaled(count: int | None) -> int | None:
-            return None if count is None else max(round(count * len(here) / size), 1)
+            return None if count is None else max(round(count * share), 1)
 
-        select = portfolio.select.model_copy(update={"top_k": scaled(portfolio.select.top_k)})
+        breadth = None if select.breadth is None else select.breadth * share
+        select = select.model_copy(update={"top_k": scaled(select.top_k), "breadth": breadth})
         changed = {
             "select": select,
             "min_names": scaled(portfolio.min_names),
-            "fixed_weights": fixed,
+            "max_names": scaled(portfolio.max_names),
+            "fixed_weights": {t: w for t, w in portfolio.fixed_weights.items() if t in here},
         }
-        portfolio = portfolio.model_copy(update=changed)
+        most = {"top_dollar_volume": scaled(universe.top_dollar_volume)}
+        both = {
+            "portfolio": portfolio.model_copy(update=changed),
+            "universe": universe.model_copy(update=most),
+        }
         return Resolved(
-            strategy=resolved.strategy.model_copy(update={"portfolio": portfolio}),
+            strategy=strategy.model_copy(update=both),
             tickers=tickers,
             asset_classes=resolved.asset_classes,
+            groups=resolved.groups,
+            merge=resolved.merge,
             benchmark=benchmark,
         )
+
+
+def _sample_of(strategy: Strategy, tickers: Iterable[str]) -> set[str]:
+    """Of a strategy's tickers those that it is proved on: a sample, and who is named."""
+    safe = strategy.portfolio.select.safe
+    named = sample(strategy.portfolio.fixed_weights)
+    return {*sample(tickers), *named, *([safe] if safe else [])}
 
 
 def _with_benchmarks(strategies: Iterable[Resolved]) -> Iterator[Resolved]:
@@ -194,7 +237,7 @@ def sample(tickers: Iterable[str]) -> list[str]:
 
 
 def _price_findings(histories: Histories) -> Iterator[Finding]:
-    """Month-end prices up to a cut that what came later has changed, or that a gap has not."""
+    """Prices up to a cut that what came later has changed, or month-ends that a gap has not."""
     base = histories.base
     for cut in histories.cuts:
         before, after = base.until(cut.day), cut.panel.until(cut.day)
@@ -204,6 +247,13 @@ def _price_findings(histories: Histories) -> Iterator[Finding]:
             place = Place(cut.part, cut.day, "monthly_returns", column)
             one, two = getattr(before, column), getattr(after, column)
             yield from compared(place, before.dates, names, one, two)[0]
+        if before.bars is None or after.bars is None:
+            continue
+        known = before.bars.as_known(cut.day), after.bars.as_known(cut.day)
+        for column in ("close", "dollar_volume"):
+            place = Place(cut.part, cut.day, "adjusted_prices", column)
+            one, two = (getattr(each, column) for each in known)
+            yield from compared(place, known[0].days, names, one, two)[0]
     for pulse in histories.pulses:
         gapped = pulse.gapped.select(pulse.deleted)
         month = gapped.dates.searchsorted(pulse.day) + 1

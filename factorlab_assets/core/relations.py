@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from factorlab_assets.core.calendar import FIRST_DAY, Dates, sessions
+from factorlab_assets.core.calendar import FIRST_DAY, Dates, months_of, sessions
 
 
 @contextmanager
@@ -27,10 +27,13 @@ def registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> It
 
 
 @contextmanager
-def sessions_registered(con: duckdb.DuckDBPyConnection, through: dt.date) -> Iterator[Dates]:
-    """`factorlab_sessions`: date, its number n in the calendar and the number m of its month."""
+def sessions_registered(
+    con: duckdb.DuckDBPyConnection, through: dt.date, days_before: int = 0
+) -> Iterator[Dates]:
+    """`factorlab_sessions`: date, its number n in the calendar and the number m of its month, a
+    month ending so many sessions before its last one (`calendar.months_of`)."""
     every = sessions(FIRST_DAY, through)
-    months = every.astype("datetime64[M]").astype(np.int64)
+    months = months_of(every, days_before).astype(np.int64)
     table = pa.table({"date": every, "m": months, "n": np.arange(len(every))})
     with registered(con, "factorlab_sessions", table):
         yield every

@@ -6,32 +6,30 @@ themselves, or long tables (`tables`). `market` is a month's full panel: all tic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from factorlab_assets.core import factors, transforms
+from factorlab_assets.core import factors
 from factorlab_assets.core.backtest import Backtest, simulate
+from factorlab_assets.core.book import Book
+from factorlab_assets.core.combine import combine
 from factorlab_assets.core.daily import Daily, DailyPrices, daily_book
+from factorlab_assets.core.holding import Bools, Carry
+from factorlab_assets.core.membership import Members, members
 from factorlab_assets.core.panel import Floats, Panel
 from factorlab_assets.core.performance import segments
-from factorlab_assets.core.portfolio import Book, build, eligibility
+from factorlab_assets.core.portfolio import built
+from factorlab_assets.core.risk import betas
+from factorlab_assets.core.selection import Known, eligibility
+from factorlab_assets.core.signals import Signals, compute_signals, universe
 from factorlab_assets.errors import FactorLabError
-from factorlab_assets.strategy import Costs, Factor, Portfolio, Resolved, Strategy
+from factorlab_assets.strategy import Resolved, Strategy
+from factorlab_assets.strategy_book import Cash, Costs, Portfolio
 
 BALANCED: Mapping[str, float] = {"SPY": 0.6, "IEF": 0.4}
 """What the benchmark `60/40` holds, rebalanced monthly."""
-
-
-@dataclass(frozen=True)
-class Signals:
-    """A strategy's factors: labels (F,), and values (F, T, N) raw and after transforms."""
-
-    keys: tuple[str, ...]
-    raw: Floats
-    signal: Floats
 
 
 @dataclass(frozen=True)
@@ -44,109 +42,72 @@ class Result:
     book: Book
     backtest: Backtest
     daily: Daily | None = None
+    members: Members | None = None
 
 
 def run(resolved: Resolved, market: Panel, daily: DailyPrices | None = None) -> Result:
     """The whole path. A book that never starts has an empty backtest (see `check_started`)."""
-    signals = compute_signals(resolved, market)
-    score = combine(resolved, market, signals)
-    book = build_book(resolved, market, score, signals)
+    who = members(resolved, market)
+    signals = compute_signals(resolved, market, who.allowed)
+    score = combine(resolved, market, signals, who.allowed)
+    book = build_book(resolved, market, score, signals, who.allowed)
     backtest = run_backtest(resolved, market, book)
     days = None if daily is None else run_daily(resolved, market, book, backtest, daily)
-    return Result(universe(resolved, market), signals, score, book, backtest, days)
+    return Result(universe(resolved, market), signals, score, book, backtest, days, who)
 
 
-def universe(resolved: Resolved, market: Panel) -> Panel:
-    """The part of the market that the strategy may hold."""
-    if resolved.tickers is None or list(resolved.tickers) == market.tickers.tolist():
-        return market
-    return market.select(resolved.tickers)
+def build_book(
+    resolved: Resolved,
+    market: Panel,
+    score: Floats,
+    signals: Signals,
+    members: Bools | None = None,
+) -> Book:
+    """The weights; `signals` serves select.only_positive. `members` : who may be held, (T, N);
+    None is whoever has a month-end price."""
+    return built(resolved.strategy, known(resolved, market, score, signals, members))
 
 
-def compute_signals(resolved: Resolved, market: Panel) -> Signals:
-    """Each factor of the strategy over its universe: raw, and after its transforms."""
-    panel = universe(resolved, market)
-    keys = tuple(factor.key for factor in resolved.strategy.factors)
-    if not keys:
-        return Signals((), *np.empty((2, 0, *panel.price.shape)))
-    each = [_factor(panel, factor) for factor in resolved.strategy.factors]
-    raw, signal = (
-        values[0][np.newaxis] if len(values) == 1 else np.stack(values)
-        for values in zip(*each, strict=True)
-    )
-    return Signals(keys, raw, signal)
+def known(
+    resolved: Resolved,
+    market: Panel,
+    score: Floats,
+    signals: Signals | None,
+    members: Bools | None = None,
+) -> Known:
+    """What a book is decided from; a universe is as large as its filters let it be at most.
 
-
-def _factor(panel: Panel, factor: Factor) -> tuple[Floats, Floats]:
-    """A factor raw, and after its transforms, (T, N)."""
-
-    def make() -> tuple[Floats, Floats]:
-        raw = factors.compute(factor.name, panel.price, factor.params, factor.lag)
-        if factor.lag == 0:
-            _put_as_seen(raw, factor, panel)
-        return raw, transforms.apply(factor.transforms, raw)
-
-    params = tuple(sorted(factor.params.items()))
-    return panel.once(("factor", factor.name, params, factor.lag, factor.transforms), make)
-
-
-def _put_as_seen(raw: Floats, factor: Factor, panel: Panel) -> None:
-    """Replace each date's values by those from its prices as they were known then.
-
-    Only dates with a price that was repaired later differ. A signal with a delay knows every repair
-    of the prices it uses: none is made that was known more than a month late.
+    Without `signals` it says who is eligible, but not what only_positive makes of them.
     """
-    back = factors.REGISTRY[factor.name].first(factors.check(factor.name, factor.params))
-    for t in panel.once("repaired later", lambda: repaired_later(panel)):
-        known = panel.price[max(t - back, 0) : t + 1].copy()
-        known[-1] = panel.seen[t]
-        raw[t] = factors.compute(factor.name, known, factor.params, 0)[-1]
-
-
-def repaired_later(panel: Panel) -> npt.NDArray[np.intp]:
-    """The rows of the dates on which some price was known otherwise than it is now."""
-    same = (panel.seen == panel.price) | (np.isnan(panel.seen) & np.isnan(panel.price))
-    return np.flatnonzero(~same.all(axis=1))
-
-
-def combine(resolved: Resolved, market: Panel, signals: Signals) -> Floats:
-    """The score Σ weight·signal / Σ|weight|, (T, N), over the factors whose weight is not 0.
-
-    NaN where one of them is not known. Without any, 0 where the month-end price is known.
-    """
-    used = [(i, f.weight) for i, f in enumerate(resolved.strategy.factors) if f.weight != 0.0]
-    if not used:
-        return np.where(np.isfinite(universe(resolved, market).seen), 0.0, np.nan)
-    total = sum(abs(weight) for _, weight in used)
-    score = np.zeros(signals.signal.shape[1:])
-    for i, weight in used:
-        score += signals.signal[i] * (weight / total)
-    return score
-
-
-def build_book(resolved: Resolved, market: Panel, score: Floats, signals: Signals) -> Book:
-    """The weights; `signals` serves select.only_positive."""
-    wanted = resolved.strategy.portfolio.select.only_positive
-    return build(
-        resolved.strategy,
-        score,
-        universe(resolved, market),
-        raw_filter=None if wanted is None else signals.raw[signals.keys.index(wanted)],
-        universe_size=None if resolved.tickers is None else len(resolved.tickers),
+    strategy, panel = resolved.strategy, universe(resolved, market)
+    portfolio, largest = strategy.portfolio, strategy.universe.top_dollar_volume
+    sizes = [largest, None if resolved.tickers is None else len(resolved.tickers)]
+    wanted = portfolio.select.only_positive
+    return Known(
+        panel,
+        np.ascontiguousarray(score if members is None else np.where(members, score, np.nan)),
+        raw_filter=None if not (wanted and signals) else signals.raw[signals.keys.index(wanted)],
+        members=members,
+        betas=betas(portfolio.beta, panel, market) if portfolio.needs_beta else None,
+        groups=resolved.groups.get(portfolio.group_by, {}),
+        universe_size=min((size for size in sizes if size is not None), default=None),
+        carry=Carry.of(strategy, market),
     )
 
 
 def run_backtest(resolved: Resolved, market: Panel, book: Book) -> Backtest:
     """The monthly returns of a book beside its benchmark's."""
     benchmark = benchmark_returns(resolved, market)
-    return simulate(resolved.strategy, book, universe(resolved, market), benchmark)
+    carry = Carry.of(resolved.strategy, market)
+    return simulate(resolved.strategy, book, universe(resolved, market), benchmark, carry)
 
 
 def run_daily(
     resolved: Resolved, market: Panel, book: Book, backtest: Backtest, prices: DailyPrices
 ) -> Daily:
     """The same book day by day; `prices` may hold more tickers than the strategy's."""
-    return daily_book(resolved.strategy, book, universe(resolved, market), backtest, prices)
+    carry = Carry.of(resolved.strategy, market)
+    return daily_book(resolved.strategy, book, universe(resolved, market), backtest, prices, carry)
 
 
 def measure(
@@ -160,7 +121,7 @@ def measure(
     """Rows of the `metrics` table, less month and strategy: one per segment."""
     about = {
         "price_basis": price_basis,
-        "rf_label": resolved.strategy.cash.label,
+        "rf_label": rf_label(resolved.strategy.cash, backtest),
         "benchmark": resolved.strategy.benchmark,
         "caveats": caveats,
     }
@@ -168,18 +129,52 @@ def measure(
     return [{**row, **about} for row in rows]
 
 
+def reads_bars(resolved: Resolved) -> bool:
+    """Whether any part of the strategy, or of its benchmark, looks at daily bars."""
+    said = resolved.strategy
+    portfolio = said.portfolio
+    return (
+        any(factors.REGISTRY[factor.name].reads == "bars" for factor in said.factors)
+        or said.universe.reads_daily
+        or said.costs.impact > 0.0
+        or (portfolio.needs_covariance and portfolio.risk.returns == "daily")
+        or (resolved.benchmark is not None and reads_bars(resolved.benchmark))
+    )
+
+
+def tickers_read(resolved: Resolved, every: Iterable[str]) -> set[str]:
+    """Every ticker whose prices the strategy's figures rest on; `every` is all of the version."""
+    both = [resolved] if resolved.benchmark is None else [resolved, resolved.benchmark]
+    read = {t for one in both for t in (every if one.tickers is None else one.tickers)}
+    read = read.union(*(one.strategy.beside for one in both))
+    named = resolved.strategy.benchmark
+    if resolved.benchmark is not None or named == "equal_weight":
+        return read
+    return read | (set(BALANCED) if named == "60/40" else {named})
+
+
+def rf_label(cash: Cash, backtest: Backtest) -> str:
+    """Which cash rate the ratios are over; in how many months its ticker said nothing, if any."""
+    silent = np.count_nonzero(backtest.rf == 0.0)
+    if cash.ticker is None or silent == 0:
+        return cash.label
+    return f"{cash.label}, 0 in {silent} of {len(backtest.rf)} months"
+
+
 def benchmark_returns(resolved: Resolved, market: Panel) -> Floats:
     """The benchmark's return of the month that ends at each date, (T,); NaN where it has no price.
 
     A ticker is bought and held, 60/40 is SPY and IEF rebalanced monthly, equal_weight every name of
-    the strategy's universe with a price, rebalanced monthly and held by the rules of `build`; all
-    three before costs. `strategy:NAME` is that strategy's net return on the same market.
+    the strategy's universe with a price that passes its filters, rebalanced monthly and held by the
+    rules of `build`; all three before costs. `strategy:NAME` is that strategy's net return on the
+    same market.
     """
-    name, universe_of_it = resolved.strategy.benchmark, None
+    name: str = resolved.strategy.benchmark
+    universe_of_it: tuple[Hashable, ...] = ()
     if resolved.benchmark is not None:
         name = resolved.benchmark.config_hash
     elif name == "equal_weight":
-        universe_of_it = resolved.tickers
+        universe_of_it = resolved.tickers, *resolved.strategy.universe.filters.items()
     key = ("benchmark", name, universe_of_it)
     return market.once(key, lambda: _benchmark_returns(resolved, market))
 
@@ -199,27 +194,64 @@ def _benchmark_returns(resolved: Resolved, market: Panel) -> Floats:
     return returns
 
 
-def check_started(resolved: Resolved, market: Panel, score: Floats, book: Book) -> None:
-    """Raise FactorLabError where the book has no month to earn anything in."""
+def check_started(
+    resolved: Resolved, market: Panel, score: Floats, book: Book, members: Bools | None = None
+) -> None:
+    """Raise FactorLabError where the book has no month to earn anything in, or no cash rate."""
+    _check_beside(resolved, market)
     if book.start < len(market.dates) - 1:
         return
-    panel = universe(resolved, market)
-    size = None if resolved.tickers is None else len(resolved.tickers)
-    eligible, needed = eligibility(resolved.strategy.portfolio, score, panel, size)
+    found = eligibility(resolved.strategy.portfolio, known(resolved, market, score, None, members))
+    panel, eligible, needed = universe(resolved, market), found.names, found.needed
     raise FactorLabError(
         "the strategy has no month to earn a return in",
         where=f"strategy {resolved.name}: {market.dates[0]} to {market.dates[-1]}",
-        got=f"at most {eligible.sum(axis=1).max()} of {len(panel.tickers)} tickers eligible",
-        expected=f"score and price of at least {needed.min()} at a month-end before the last",
+        got=f"at most {eligible.sum(axis=1).max()} of {len(panel.tickers)} tickers eligible at "
+        f"any of {len(market.dates)} month-ends",
+        expected=f"score and price of at least {needed.min()} at a month-end before the last"
+        + _longest_window(resolved),
         do="ingest a longer history or more tickers, or lower portfolio.min_names",
     )
 
 
+def _check_beside(resolved: Resolved, market: Panel) -> None:
+    """Raise FactorLabError where a ticker that the strategy looks at, but need not hold, is not in
+    the data: nothing could be computed."""
+    strategy = resolved.strategy
+    named = [("cash.ticker", strategy.cash.ticker, "be the cash", "give cash.yield_ann")]
+    for factor in strategy.factors:
+        place = f"factor {factor.key}: parameter market"
+        params = factors.check(factor.name, factor.params)
+        named.append((place, params.get("market"), "be compared with", "name another"))
+    for place, ticker, what, instead in named:
+        if ticker is not None and np.isnan(market.select([ticker]).mark).all():
+            raise FactorLabError(
+                f"the ticker that is to {what} has no prices",
+                where=f"strategy {resolved.name}: {place}",
+                got=ticker,
+                expected="a ticker of the data version",
+                do=f"ingest it too, or {instead}",
+            )
+
+
+def _longest_window(resolved: Resolved) -> str:
+    """How many month-ends the factor that looks back furthest needs for its first value."""
+    windows = []
+    for factor in resolved.strategy.factors:
+        first = factors.REGISTRY[factor.name].first(factors.check(factor.name, factor.params))
+        windows.append((first + factor.lag + 1, factor.key))
+    if not windows:
+        return ""
+    months, key = max(windows)
+    return f"; factor {key} has its first value after {months} month-ends"
+
+
 def _equal_weight(resolved: Resolved) -> Resolved:
-    """The strategy that holds every priced name of the same universe, free of charge."""
+    """The strategy that holds every member of the same universe, free of charge."""
     plain = Strategy(
         name="equal_weight",
         description="every priced name of the universe",
+        universe=resolved.strategy.universe,
         portfolio=Portfolio(min_names=1),
         costs=Costs(tc_bps=0.0, slippage_bps=0.0),
     )

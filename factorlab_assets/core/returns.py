@@ -5,21 +5,25 @@ them to total returns (`adjust`), opening a database, or any statistics. Daily r
 15 million of them never become a frame.
 
 `bars` is a SQL relation (a table's name or a query in parentheses) that the caller vouches for,
-with the columns of `adjusted_prices`: ticker, date, open, close (null = no price), seen, growth;
-each key once. A bar on a day that is no exchange session is not looked at.
+with the columns of `adjusted_prices`: ticker, date, open, close (null = no price), seen, growth,
+and where `Bars` are made dollar_volume and known_at; each key once. A bar on a day that is no
+exchange session is not looked at.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from factorlab_assets.core.calendar import Dates, month_end
+from factorlab_assets.core.bars import Bars
+from factorlab_assets.core.calendar import Dates, month_end, month_starts, sessions
+from factorlab_assets.core.dense import blocks
 from factorlab_assets.core.panel import Basis, Floats
 from factorlab_assets.core.relations import registered, sessions_registered
 
@@ -42,12 +46,9 @@ COLUMNS = (
     "total_ret",
 )
 
-_BATCH = 1_000_000
-_KEYED = "FROM {rows} JOIN factorlab_sessions USING (date) JOIN factorlab_wanted USING (ticker)"
-
 _BARS = """
 _all AS NOT MATERIALIZED (
-    SELECT ticker, date, open, close, seen, growth FROM {bars} WHERE date <= DATE '{through}'
+    FROM {bars} WHERE date <= DATE '{through}'
 ),
 _bars AS NOT MATERIALIZED (SELECT * EXCLUDE (seen) FROM _all WHERE close IS NOT NULL),
 _span AS (
@@ -143,6 +144,7 @@ def monthly_returns(
     month: str,
     *,
     columns: Sequence[str] = COLUMNS,
+    days_before: int = 0,
 ) -> pa.Table:
     """Month-end prices and returns up to `month`, one row per ticker-month with a price.
 
@@ -159,6 +161,8 @@ def monthly_returns(
     bars : a SQL relation, see the module.
     month : '2024-05'; later bars are not looked at.
     columns : which of `COLUMNS`; leaving out returns, `seen` and the entry prices saves their work.
+    days_before : months end so many sessions before their last one: everything dated on it is of
+        that day, and what comes after it belongs to the next month.
 
     Returns
     -------
@@ -168,7 +172,7 @@ def monthly_returns(
     -----
     A row is a function of the bars up to its own `date`: later ones never change it.
     """
-    through = month_end(month)
+    through = month_end(month, days_before)
     parts = [_BARS.format(bars=bars, through=through), _LAST_BARS]
     rows, seen = "_marked", "price"
     if {"entry_open", "entry_close", "entry_growth"} & set(columns):
@@ -180,13 +184,14 @@ def monthly_returns(
     parts.append(
         _RETURNS.format(stale=STALE_SESSIONS, seen=seen, rows=rows, columns=", ".join(columns))
     )
-    with sessions_registered(con, through):
+    with sessions_registered(con, through, days_before):
         return con.sql(f"WITH {','.join(parts)}").to_arrow_table()
 
 
 def plain(bars: str) -> str:
     """Bars as they are in the shape that this module reads: unrepaired, nothing distributed."""
-    return f"(SELECT ticker, date, open, close, close AS seen, 1.0::DOUBLE AS growth FROM {bars})"  # noqa: S608  # a relation
+    return f"""(SELECT ticker, date, open, close, close AS seen, 1.0::DOUBLE AS growth,
+        close * volume AS dollar_volume, NULL::DATE AS known_at FROM {bars})"""  # noqa: S608  # a relation
 
 
 def on_basis(bars: str, basis: Basis) -> str:
@@ -194,7 +199,7 @@ def on_basis(bars: str, basis: Basis) -> str:
     if basis == "close":
         return f"(SELECT * REPLACE (1.0::DOUBLE AS growth) FROM {bars})"  # noqa: S608  # a relation
     grown = ", ".join(f"{name} * growth AS {name}" for name in ("open", "close", "seen"))
-    return f"(SELECT ticker, date, {grown}, 1.0::DOUBLE AS growth FROM {bars} WHERE growth > 0)"  # noqa: S608  # a relation
+    return f"(SELECT * REPLACE ({grown}, 1.0::DOUBLE AS growth) FROM {bars} WHERE growth > 0)"  # noqa: S608  # a relation
 
 
 def daily_basis(
@@ -213,19 +218,73 @@ def daily_basis(
     close, open : (D, N) float64, NaN = no price.
     """
     names = np.unique(np.asarray(list(tickers), dtype=np.str_))
-    wanted = pa.table({"ticker": names.tolist(), "i": np.arange(len(names))})
-    own = f"(FROM {on_basis(bars, basis)} SEMI JOIN factorlab_wanted USING (ticker))"
-    query = f"WITH {_BARS.format(bars=own, through=through)}"
+    rows = f"(FROM {on_basis(bars, basis)} WHERE close IS NOT NULL)"
+    wanted = pa.table({"ticker": names.tolist()})
     with sessions_registered(con, through) as every, registered(con, "factorlab_wanted", wanted):
-        keyed = f"{query} {_KEYED.format(rows='_bars')}"
-        start = con.sql(f"{keyed} SELECT coalesce(min(n), {len(every)})").fetchall()[0][0]
-        dates = every[start:]
-        close, open_ = np.full((2, len(dates), len(names)), np.nan)
-        # Batch by batch, so that the long rows never exist all at once.
-        for batch in con.sql(f"{keyed} SELECT n, i, close, open").to_arrow_reader(_BATCH):
-            n, i, closes, opens = (
-                column.to_numpy(zero_copy_only=False) for column in batch.columns
-            )
-            close[n - start, i] = closes
-            open_[n - start, i] = opens
-    return dates, names, close, open_
+        own = f"FROM {rows} JOIN factorlab_sessions USING (date) SEMI JOIN factorlab_wanted"
+        query = f"{own} USING (ticker) SELECT coalesce(min(n), {len(every)})"
+        days = every[con.sql(query).fetchall()[0][0] :]
+    with blocks(con, rows, [(days, names.tolist())]) as found:
+        ((close, open_),) = found.read("close", "open")
+    return days, names, close, open_
+
+
+def bars_beside(
+    con: duckdb.DuckDBPyConnection,
+    bars: str,
+    basis: Basis,
+    dates: Dates,
+    tickers: Iterable[str],
+    *,
+    days_before: int = 0,
+) -> Bars:
+    """The daily bars of a panel's tickers on its basis, of all sessions of its months.
+
+    Parameters
+    ----------
+    con : an open connection; nothing is left behind on it.
+    bars : a SQL relation, see the module. Bars after the last date are not looked at.
+    dates, tickers : those of the panel; a ticker without bars is an all-NaN column.
+    days_before : of the panel's dates, as `monthly_returns` takes it.
+
+    Notes
+    -----
+    A bar that was dropped has no close; its dollar volume stays what the source said.
+    """
+    names = np.unique(np.asarray(list(tickers), dtype=np.str_))
+    own = [(dates, names.tolist())]
+    return bars_of_each(con, on_basis(bars, basis), own, days_before=days_before)[0]
+
+
+def bars_of_each(
+    con: duckdb.DuckDBPyConnection,
+    bars: str,
+    panels: Sequence[tuple[Dates, Sequence[Any]]],
+    *,
+    days_before: int = 0,
+) -> list[Bars]:
+    """The daily bars of several panels, read at once.
+
+    Parameters
+    ----------
+    bars : a SQL relation, see the module; its growth is not looked at (`on_basis`).
+    panels : of each its dates, and its tickers in the order of the columns; no two panels share
+        one.
+    """
+    days = [_days(dates, days_before) for dates, _ in panels]
+    wanted = [(own, tickers) for own, (_, tickers) in zip(days, panels, strict=True)]
+    with blocks(con, bars, wanted) as found:
+        values, late = found.read("close", "dollar_volume"), found.late()
+    return [
+        Bars(own, np.searchsorted(dates, own), close, dollar_volume, repaired)
+        for (dates, _), own, (close, dollar_volume), repaired in zip(
+            panels, days, values, late, strict=True
+        )
+    ]
+
+
+def _days(dates: Dates, days_before: int) -> Dates:
+    """Every session of the months that end on these dates."""
+    month = str(dates[0])[:7]
+    first = month_starts(month, month, days_before)[0]
+    return sessions(first.item(), dates[-1].item())

@@ -18,19 +18,34 @@ import pyarrow.compute as pc
 
 from factorlab_assets import schemas
 from factorlab_assets.core.backtest import Backtest
+from factorlab_assets.core.book import REASONS, Book, no_outcomes
 from factorlab_assets.core.daily import Daily
+from factorlab_assets.core.membership import MEMBER, Members
+from factorlab_assets.core.membership import REASONS as MEMBER_REASONS
 from factorlab_assets.core.panel import Floats, Panel
-from factorlab_assets.core.portfolio import REASONS, Book
-from factorlab_assets.core.research import Signals
+from factorlab_assets.core.signals import Signals
 from factorlab_assets.errors import FactorLabError
 
 ARROW = {
     "VARCHAR": pa.string(),
     "DOUBLE": pa.float64(),
     "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
     "DATE": pa.date32(),
 }
 Index = npt.NDArray[np.intp]
+
+
+def members_table(cells: Iterable[tuple[str, Panel, Members]]) -> pa.Table:
+    """`memberships`: every ticker of the universe on every date."""
+
+    def columns(panel: Panel, found: Members) -> dict[str, Any]:
+        t, n = np.divmod(np.arange(found.reason.size), len(panel.tickers))
+        reason = _named(np.array(MEMBER_REASONS), found.reason.ravel())
+        is_member = {"is_member": found.is_member.ravel(), "reason": reason}
+        return _placed(panel, t, n) | is_member
+
+    return _table(schemas.MEMBERSHIPS, ((name, columns(p, m)) for name, p, m in cells))
 
 
 def signals_table(cells: Iterable[tuple[str, Panel, Signals]]) -> pa.Table:
@@ -63,7 +78,13 @@ def weights_table(cells: Iterable[tuple[str, Panel, Book]]) -> pa.Table:
             np.arange(book.start * len(panel.tickers), book.weights.size), len(panel.tickers)
         )
         reason = _named(np.array(REASONS), book.reason[book.start :].ravel())
-        return _placed(panel, t, n) | {"weight": book.weights[t, n], "reason": reason}
+        said, code = np.unique(book.outcome.astype(np.str_), return_inverse=True)
+        outcome = _named(said, code[t])
+        return _placed(panel, t, n) | {
+            "weight": book.weights[t, n],
+            "reason": reason,
+            "outcome": outcome,
+        }
 
     return _table(schemas.WEIGHTS, ((name, columns(p, b)) for name, p, b in cells))
 
@@ -112,6 +133,13 @@ def by_strategy(table: pa.Table) -> dict[str, pa.Table]:
     }
 
 
+def members_from_table(table: pa.Table, panel: Panel, *, is_filtered: bool) -> Members:
+    """The members of one strategy; `is_filtered` : whether its file has filters."""
+    reason = np.zeros(panel.price.shape, dtype=np.int8)
+    reason[_positions(table, panel)] = _codes(table, "reason", np.array(MEMBER_REASONS))
+    return Members(reason == MEMBER, reason, is_filtered)
+
+
 def signals_from_table(table: pa.Table, panel: Panel, keys: Sequence[str]) -> Signals:
     """The signals of one strategy; `keys` are its factor labels in the order of its file."""
     t, n = _positions(table, panel)
@@ -135,7 +163,9 @@ def weights_from_table(table: pa.Table, panel: Panel) -> Book:
     reason = np.zeros(panel.price.shape, dtype=np.int8)
     weights[t, n] = _values(table, "weight")
     reason[t, n] = _codes(table, "reason", np.array(REASONS))
-    return Book(weights, reason, int(t.min()) if t.size else len(weights))
+    outcome = no_outcomes(len(weights))
+    outcome[t] = table["outcome"].to_numpy(zero_copy_only=False)
+    return Book(weights, reason, int(t.min()) if t.size else len(weights), outcome)
 
 
 def backtest_from_table(table: pa.Table) -> Backtest:

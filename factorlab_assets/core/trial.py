@@ -17,10 +17,11 @@ from factorlab_assets.core import factors, research
 from factorlab_assets.core.backtest import Backtest
 from factorlab_assets.core.factors.base import lag
 from factorlab_assets.core.histories import PULSE, Cut, Pulse
-from factorlab_assets.core.holding import carried
-from factorlab_assets.core.panel import VALUES, Floats, Panel
-from factorlab_assets.core.shared import SharedPanel
-from factorlab_assets.strategy import Cash, Costs, Resolved
+from factorlab_assets.core.holding import carried, cash_returns
+from factorlab_assets.core.panel import Floats, Panel
+from factorlab_assets.core.signals import repaired_later
+from factorlab_assets.strategy import Resolved
+from factorlab_assets.strategy_book import Cash, Costs
 
 Run = Callable[[Resolved, Panel], research.Result]
 Finding = dict[str, Any]
@@ -31,8 +32,11 @@ ROUNDING = 1e-12
 of other lengths round otherwise. Nothing else may change in a single bit."""
 LARGEST_T, LEAST_MONTHS = 4.0, 24
 LATE_REPAIRS = 3
-"""So many of the last month-ends with a price that was repaired only afterwards are tried."""
-SET_BEFORE = ("cost", "turnover", "gross_exposure", "net_exposure", "n_holdings")
+"""So many of the last month-ends before the repair of a price are tried, and of a daily bar."""
+SET_BEFORE = (
+    *("cost", "commission", "slippage", "spread_cost", "impact_cost", "financing", "borrow"),
+    *("turnover", "gross_exposure", "net_exposure", "n_holdings", "n_volume_unknown"),
+)
 """Columns of a backtest row that are settled before its month begins."""
 
 
@@ -135,24 +139,31 @@ class Trial:
         here = pulse.calm.select(tickers)
         last, now = here.once("marks", lambda: carried(here.mark))[t], here.mark[t + 1]
         change = pulse.moved.select(tickers).mark[t + 1] / last - now / last
-        for i in _picks(held, then, change):
-            altered = _with_column(pulse, str(tickers[i]))
+        picks = {str(tickers[i]): float(held[i] * change[i]) for i in _picks(held, then, change)}
+        if (cash := self.resolved.strategy.cash.ticker) is not None and cash in pulse.calm.tickers:
+            picks.setdefault(cash, float(np.nan_to_num(held * change)[tickers == cash].sum()))
+        for ticker, moved in picks.items():
+            altered = pulse.moved_alone(ticker)
             self.figures["impulse"] += 1
-            self.figures["impulse_held"] += int(held[i] != 0.0)
-            self._earned("impulse", pulse, calm, self.run(altered), float(held[i] * change[i]))
+            self.figures["impulse_held"] += int(moved != 0.0)
+            moved += self._interest(held, pulse.calm, altered, t)
+            self._earned("impulse", pulse, calm, self.run(altered), moved)
         self._gap(pulse, calm, t, now / last - 1.0)
 
     def repairs(self, true: Panel) -> None:
-        """What was decided at a month-end rests on the prices known then, not on their repairs.
+        """What was decided at a month-end rests on what was known then, not on its later repair.
 
         Marks are left alone: what a book earned is told by the prices known in the end.
         """
-        late = research.repaired_later(true.select(self.base.panel.tickers))
-        for t in late[-LATE_REPAIRS:]:
-            price = true.price.copy()
+        panel = true.select([*self.base.panel.tickers, *self.resolved.strategy.beside])
+        kinds = (repaired_later(replace(panel, bars=None)), repaired_later(panel))
+        for t in np.unique(np.concatenate([late[-LATE_REPAIRS:] for late in kinds])):
+            price, bars, day = true.price.copy(), true.bars, true.dates[t]
             price[t, true.seen[t] != price[t]] *= PULSE
+            if bars is not None:
+                bars = bars.repaired_otherwise(day, PULSE)
             self.figures["repair"] += 1
-            self._unmoved("repair", true.dates[t], self.run(replace(true, price=price)))
+            self._unmoved("repair", day, self.run(replace(true, price=price, bars=bars)))
 
     def null(self, noises: Sequence[Panel]) -> None:
         """Nothing is earned on white noise, cash and carry aside.
@@ -179,7 +190,9 @@ class Trial:
         self.figures["gap"] += 1
         result, held = self.run(pulse.gapped), calm.book.weights[t]
         gone = np.isin(calm.panel.tickers, pulse.deleted) & np.isfinite(returns) & (held != 0.0)
-        self._earned("gap", pulse, calm, result, -float((held * returns)[gone].sum()))
+        lost = float((held * returns)[gone].sum())
+        change = self._interest(held, pulse.calm, pulse.gapped, t) - lost
+        self._earned("gap", pulse, calm, result, change)
         self._unfilled(pulse.day, pulse.gapped, result)
         row = int(np.sum(result.backtest.dates <= pulse.day))
         gone &= np.isfinite(calm.panel.seen[t])
@@ -190,6 +203,12 @@ class Trial:
             place = Place("gap", pulse.day, "weights", "weight")
             dates = result.panel.dates[[t + 1]]
             self._same(place, dates, names, held[np.newaxis, gone] / growth, found, ROUNDING)
+
+    def _interest(self, held: Floats, calm: Panel, other: Panel, t: int) -> float:
+        """What cash earns more from date t on in another history, where a ticker is the cash."""
+        cash = self.resolved.strategy.cash
+        change = cash_returns(cash, other)[t] - cash_returns(cash, calm)[t]
+        return float((1.0 - held.sum()) * change)
 
     def _earned(
         self, part: str, pulse: Pulse, calm: research.Result, result: research.Result, change: float
@@ -208,15 +227,16 @@ class Trial:
             self.figures["largest_impulse_error"] = largest
 
     def _unmoved(self, part: str, day: np.datetime64, result: research.Result) -> None:
-        """Signals, scores, weights and backtest rows dated up to `day` are the true history's."""
+        """Members, signals, scores, weights and backtest rows up to `day` are the true ones."""
         base = self.base
+        self._paid_by(part, day, result)
         if _unchanged(base, result, day):
             return
         rows, own_rows = (int(np.sum(each.panel.dates <= day)) for each in (base, result))
         names, at, own_at = _shared(base.panel.tickers, result.panel.tickers)
         own = _matrices(result)
         for (table, column), values in _matrices(base).items():
-            if column == "reason" and self.rounding:
+            if table == "weights" and column != "weight" and self.rounding:
                 continue  # a weight within rounding of max_weight may be said to be at it or not
             before, after = values[:rows, at], own[table, column][:own_rows, own_at]
             place = Place(part, day, table, column)
@@ -230,6 +250,18 @@ class Trial:
             place = Place(part, day, "backtest_returns", field.name)
             self._settled(place, base.backtest.dates, None, before, after)
 
+    def _paid_by(self, part: str, day: np.datetime64, result: research.Result) -> None:
+        """What a trade at a close costs is settled then, though told in the next row."""
+        one, two, every = self.base.backtest, result.backtest, self.base.panel.dates
+        row, own = (int(np.sum(each.dates <= day)) for each in (one, two))
+        date = one.dates[row : row + 1]
+        at_close = self.resolved.strategy.execution.trade_at == "close"
+        settled = len(date) > 0 and every[np.searchsorted(every, date[0]) - 1] <= day
+        if at_close and settled and np.array_equal(date, two.dates[own : own + 1]):
+            for column in SET_BEFORE:
+                values = getattr(one, column)[[row]], getattr(two, column)[[own]]
+                self._settled(Place(part, day, "backtest_returns", column), date, None, *values)
+
     def _strangers(
         self, part: str, day: np.datetime64, result: research.Result, names: Names, rows: int
     ) -> None:
@@ -239,9 +271,9 @@ class Trial:
         strange = ~np.isin(result.panel.tickers, names)
         tickers = result.panel.tickers[strange]
         for (table, column), values in _matrices(result).items():
-            if column == "reason":
+            if column in ("reason", "outcome"):
                 continue
-            nothing = 0.0 if table == "weights" else np.nan
+            nothing = 0.0 if table in ("weights", "memberships") else np.nan
             found = values[:rows, strange]
             empty = np.full(found.shape, nothing)
             self._same(Place(part, day, table, column), result.panel.dates, tickers, empty, found)
@@ -253,7 +285,9 @@ class Trial:
         price = np.where(np.isfinite(panel.price) | np.isfinite(panel.seen), 0.0, np.nan)
         for i, factor in enumerate(self.resolved.strategy.factors):
             spec, params = factors.REGISTRY[factor.name], factors.check(factor.name, factor.params)
-            ends = (lag(price, end(params) + factor.lag) for end in (spec.first, spec.last))
+            # Of daily bars half a window's are enough; a user's panel needs no price at all.
+            needed = {"prices": (spec.first, spec.last), "bars": (spec.last,), "outside": ()}
+            ends = (lag(price, end(params) + factor.lag) for end in needed[spec.reads])
             raw = result.signals.raw[i]
             place = Place("gap", day, "factor_signals", f"raw {factor.key}")
             self._same(place, dates, panel.tickers, sum(ends, start=raw), raw)
@@ -308,9 +342,11 @@ def _unchanged(base: research.Result, other: research.Result, day: np.datetime64
 
 
 def _by_month(result: research.Result) -> list[npt.NDArray[Any]]:
-    """Every (T, N) array of a result."""
-    signals, book = result.signals, result.book
-    return [*signals.raw, *signals.signal, result.score, book.weights, book.reason]
+    """Every array of a result with a row for each month-end."""
+    signals, book, who = result.signals, result.book, result.members
+    members = [] if who is None else [who.is_member, who.reason]
+    held = (book.weights, book.reason, book.outcome_codes)
+    return [*members, *signals.raw, *signals.signal, result.score, *held]
 
 
 def _by_row(result: research.Result) -> list[npt.NDArray[Any]]:
@@ -320,14 +356,17 @@ def _by_row(result: research.Result) -> list[npt.NDArray[Any]]:
 
 def _matrices(result: research.Result) -> dict[tuple[str, str], npt.NDArray[Any]]:
     """Every (T, N) array of a result, by table and column."""
-    signals = result.signals
+    signals, who = result.signals, result.members
     out: dict[tuple[str, str], npt.NDArray[Any]] = {}
+    if who is not None:
+        out["memberships", "is_member"], out["memberships", "reason"] = who.is_member, who.reason
     for i, key in enumerate(signals.keys):
         out["factor_signals", f"raw {key}"] = signals.raw[i]
         out["factor_signals", f"signal {key}"] = signals.signal[i]
     out["scores", "score"] = result.score
     out["weights", "weight"] = result.book.weights
     out["weights", "reason"] = result.book.reason
+    out["weights", "outcome"] = result.book.outcome_codes
     return out
 
 
@@ -359,15 +398,3 @@ def _picks(held: Floats, then: Floats, change: Floats) -> list[int]:
         at = np.flatnonzero(kind & np.isfinite(change) & (change != 0.0))
         picks += [int(at[np.argmax(traded[at])])] if at.size else []
     return picks[:2]
-
-
-def _with_column(pulse: Pulse, ticker: str) -> Panel:
-    """The calm panel with one ticker's column of the moved one, which has the same tickers."""
-
-    def make() -> Panel:
-        own = pulse.calm.tickers == ticker
-        both = ((getattr(pulse.moved, v), getattr(pulse.calm, v)) for v in VALUES)
-        values = (np.where(own, moved, calm) for moved, calm in both)
-        return SharedPanel(pulse.calm.dates, pulse.calm.tickers, *values)
-
-    return pulse.calm.once(("moved", ticker), make)

@@ -6,7 +6,7 @@ the full-size pictures, which Dagster puts behind "[Show Markdown]" (`charts`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from factorlab_assets.reports.svg import Dates, Floats
 BLOCKS = "▁▂▃▄▅▆▇█"
 FEWEST = 6
 """Points of a line that is still a line."""
+_ALIGNED = ("-", "-", "-:")
 
 
 def nav_inline(
@@ -106,6 +107,67 @@ def weights_inline(
     drawn = charts.total(book, members)
     for columns in range(40, 1, -2):
         shown = _block_table(days, drawn, names, basis, min(columns, len(days)))
+        if charts.inline_excess(shown) <= 0:
+            break
+    return shown
+
+
+def members_inline(dates: Dates, counts: Floats, reasons: Sequence[str], *, basis: str) -> str:
+    """A table of one line per reason: how many names it has over time in block characters, and at
+    the last date.
+
+    ▁ is 0, whatever is there is above it and █ is the most that any reason has.
+
+    Parameters
+    ----------
+    counts : (T, K) names at each date whose reason is `reasons[k]`; one that never is has no line.
+    """
+    days = svg.as_days(dates)
+    ever = np.flatnonzero(counts.any(axis=0)).tolist()
+    if not ever:
+        return f"no data, {_basis(basis)}"
+    lines = {reasons[k]: (counts[:, k], f"{counts[-1, k]:.0f}") for k in ever}
+    return _lines(days, lines, "names", "now", "{:.0f}".format, basis)
+
+
+def costs_inline(dates: Dates, paid: Mapping[str, Floats], *, basis: str) -> str:
+    """A table of one line per cost: what it took per year over time in block characters, and on
+    average.
+
+    ▁ is 0, whatever was paid is above it and █ is the most that any of them took.
+
+    Parameters
+    ----------
+    paid : cost -> (T,) decimal of NAV each month, ≥ 0; one that was never paid has no line.
+    """
+    days, ever = svg.as_days(dates), {name: each for name, each in paid.items() if each.any()}
+    if not ever:
+        return f"nothing was paid, {_basis(basis)}"
+    lines = {n: (12.0 * each, svg.percent(12.0 * each.mean(), 2)) for n, each in ever.items()}
+    return _lines(days, lines, "paid", "a year", lambda most: svg.percent(most, 1), basis)
+
+
+def _lines(
+    days: Dates,
+    lines: Mapping[str, tuple[Floats, str]],
+    what: str,
+    last: str,
+    form: Callable[[float], str],
+    basis: str,
+) -> str:
+    """One line per name: its values (T,) ≥ 0 in as many blocks as fit, and a last cell."""
+    values = np.column_stack([each for each, _ in lines.values()])
+    span = f"{str(days[0])[:7]} to {str(days[-1])[:7]}"
+    for columns in range(40, 1, -2):
+        starts = np.arange(0, len(days), -(-len(days) // min(columns, len(days))))
+        means = np.add.reduceat(values, starts) / np.diff(np.append(starts, len(days)))[:, None]
+        levels = np.ceil(7 * means / means.max() - 1e-9).astype(int)
+        scale = f"{span}, ▁ 0 █ {form(means.max())}, {_basis(basis)}"
+        rows = [
+            (name, "".join(BLOCKS[level] for level in own), cell)
+            for (name, (_, cell)), own in zip(lines.items(), levels.T, strict=True)
+        ]
+        shown = "\n".join(f"|{'|'.join(row)}|" for row in ((what, scale, last), _ALIGNED, *rows))
         if charts.inline_excess(shown) <= 0:
             break
     return shown

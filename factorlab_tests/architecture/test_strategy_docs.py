@@ -13,7 +13,14 @@ from factorlab_tests.conftest import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "strategies.md"
 SCHEMA = Strategy.model_json_schema()
-SAID_IN_WORDS = ("factors[].label", "factors[].delay", "portfolio.net", "portfolio.min_names")
+SAID_IN_WORDS = (
+    "factors[].label",
+    "factors[].delay",
+    "factors[].transforms[].months",  # two kinds have it, each with its own default
+    "portfolio.net",
+    "portfolio.min_names",
+    "portfolio.risk.min_history",
+)
 """Keys whose default follows from other keys; the page explains how."""
 
 
@@ -69,17 +76,19 @@ def allowed_by(schema: dict[str, Any]) -> str:
     (only,) = choices
     if "enum" in only:
         return ", ".join(json_text(value) for value in only["enum"])
-    named = {"string": "text", "boolean": "true, false", "object": "a mapping"}
+    named = {"string": "text", "boolean": "true, false", "object": "a mapping", "array": "a list"}
     return named.get(only["type"]) or bounds(only)
 
 
 def bounds(schema: dict[str, Any]) -> str:
-    low = f"above {schema['exclusiveMinimum']}" if "exclusiveMinimum" in schema else ""
-    low = low or str(schema["minimum"])
-    high = f"below {schema['exclusiveMaximum']}" if "exclusiveMaximum" in schema else ""
-    high = high or str(schema.get("maximum", ""))
+    if not {"minimum", "exclusiveMinimum"} & schema.keys():
+        return "a number"
+    is_above = "exclusiveMinimum" in schema
+    low = f"above {schema['exclusiveMinimum']:g}" if is_above else f"{schema['minimum']:g}"
+    high = f"below {schema['exclusiveMaximum']:g}" if "exclusiveMaximum" in schema else ""
+    high = high or (f"{schema['maximum']:g}" if "maximum" in schema else "")
     whole = ", whole" if schema["type"] == "integer" else ""
-    return (f"{low} to {high}" if high else f"from {low}") + whole
+    return (f"{low} to {high}" if high else low if is_above else f"from {low}") + whole
 
 
 def test_the_page_has_a_row_for_every_key_and_for_no_other() -> None:

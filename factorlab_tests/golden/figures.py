@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from factorlab_assets import ingest, prices, schemas, strategy, verify
+from factorlab_assets import ingest, prices, schemas, strategy, universes, verify
 from factorlab_assets.core import factors
 from factorlab_assets.price_rules import PriceRules
 from factorlab_assets.settings import Settings
@@ -59,10 +59,10 @@ def figures(folder: Path, source: str, path: Path | None = None) -> dict[str, An
     inputs = prices.Inputs(version, None, PriceRules())
     good, bad = strategy.load_strategies(settings.strategies_path, factors.complete)
     assert not bad
-    universes = strategy.load_universes(settings.universes_path)
+    named = universes.load_universes(settings.universes_path)
     metrics, hashes = {}, {}
     for name, said in good.items():
-        tables = verify.recompute(store, inputs, strategy.resolve(said, universes, good))
+        tables = verify.recompute(store, inputs, strategy.resolve(said, named, good))
         full = next(row for row in tables["metrics"].to_pylist() if row["segment"] == "full")
         metrics[name] = {metric: _known(full[metric]) for metric in METRICS}
         hashes[name] = {

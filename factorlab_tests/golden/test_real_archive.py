@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factorlab_assets import ingest, prices, strategy, verify
+from factorlab_assets import ingest, prices, strategy, universes, verify
 from factorlab_assets.core import factors, returns
 from factorlab_assets.price_rules import PriceRules
 from factorlab_assets.schemas import SUSPECT_KINDS
@@ -66,9 +66,9 @@ def _backtest(cell: tuple[Store, Version], name: str) -> pd.DataFrame:
     as_they_came = PriceRules(actions=dict.fromkeys(SUSPECT_KINDS, "keep"))
     settings = Settings(_env_file=None)
     good, _ = strategy.load_strategies(settings.strategies_path, factors.complete)
-    universes = strategy.load_universes(settings.universes_path)
+    named = universes.load_universes(settings.universes_path)
     inputs = prices.Inputs(version, None, as_they_came)
-    rows = verify.recompute(store, inputs, strategy.resolve(good[name], universes, good))
+    rows = verify.recompute(store, inputs, strategy.resolve(good[name], named, good))
     frame = rows["backtest_returns"].to_pandas()
     return frame.set_index(pd.to_datetime(frame["date"]).dt.to_period("M"))
 

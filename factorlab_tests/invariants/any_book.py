@@ -8,13 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from hypothesis import reject
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from factorlab_assets.core.panel import Floats, Panel
 from factorlab_assets.strategy import Strategy
+from factorlab_assets.strategy_book import OPTIMISED, RISK_WEIGHTED
 from factorlab_tests.small_panels import NAN, panel_of, strategy_of
 
 TICKERS = "ABCDEFG"
+GROUPS = dict(zip(TICKERS, "xxyyzzz", strict=True))
+"""Of the books that declare bounds on groups."""
+RISK = {"model": "factor", "n_factors": 1, "window": 6, "min_history": 4}
+"""Regular however few months there are, so that every optimum is unique."""
+SAFE = {"only_positive": "trend", "safe": "B"}
 
 
 @st.composite
@@ -25,17 +33,24 @@ def any_strategy(draw: st.DrawFn, **fixed: Any) -> Strategy:
         "weighting": draw(st.sampled_from(["equal", "signal"])),
         "max_weight": draw(st.sampled_from([1.0, 0.5, 0.3, 0.15, 0.05])),
         "gross": draw(st.sampled_from([1.0, 0.6, 1.5, 2.0])),
-        "rebalance_months": draw(st.sampled_from([1, 1, 3, 12])),
         "min_names": draw(st.sampled_from([None, 1, 3])),
-        "select": draw(
-            st.sampled_from([{}, {"top_k": 1}, {"top_k": 3}, {"fraction": 0.4}, {"fraction": 0.9}])
-        ),
     }
+    leg = portfolio["gross"]
     if portfolio["type"] == "long_short":
         portfolio["net"] = portfolio["gross"] * draw(st.sampled_from([0.0, 0.5, -1.0]))
+        leg = (portfolio["gross"] + abs(portfolio["net"])) / 2.0
+    # top_k names that cannot fill the book under its cap contradict it; of other selections nobody
+    # knows beforehand how many names there are.
+    selects: list[dict[str, Any]] = [{}, {"fraction": 0.4}, {"fraction": 0.9}]
+    if (cap := portfolio["max_weight"]) == 1.0 or cap >= leg / 3:
+        selects.append({"top_k": 3})
+    if cap == 1.0 or cap >= leg:
+        selects.append({"top_k": 1})
+    portfolio["select"] = draw(st.sampled_from(selects))
     return strategy_of(
         factors=[{"name": "trend", "delay": 0}],
         portfolio=portfolio,
+        schedule={"every_months": draw(st.sampled_from([1, 1, 3, 12]))},
         execution={
             "trade_at": draw(st.sampled_from(["close", "next_close", "next_open"])),
             "turnover": draw(st.sampled_from(["drifted", "target"])),
@@ -54,14 +69,64 @@ def any_strategy(draw: st.DrawFn, **fixed: Any) -> Strategy:
 
 
 @st.composite
-def any_case(draw: st.DrawFn) -> tuple[Panel, Floats, Floats]:
-    """A panel of up to 16 months and 7 tickers, scores without ties, and raw values.
+def any_engine_strategy(draw: st.DrawFn) -> Strategy:
+    """Any weighting, limits, targets, filters and schedules that do not contradict each other."""
+    some = st.sampled_from
+    portfolio: dict[str, Any] = {
+        "type": draw(some(["long_only", "long_only", "long_short"])),
+        "weighting": draw(some(["equal", "signal", "rank", *OPTIMISED, *RISK_WEIGHTED])),
+        "select": dict(
+            draw(some([{}, {"top_k": 1}, {"top_k": 3}, {"fraction": 0.4}, {"threshold": 0.3}]))
+        ),
+        "gross": draw(some([1.0, 1.0, 0.6, 1.5])),
+        "max_weight": draw(some([1.0, 0.6, 0.4])),
+        "min_weight": draw(some([None, None, 0.05, 0.15])),
+        "max_names": draw(some([None, None, 2, 4])),
+        "max_turnover": draw(some([None, None, 0.1, 0.4])),
+        "min_trade": draw(some([0.0, 0.0, 0.03])),
+        "min_names": draw(some([None, 1])),
+        "groups": draw(some([{}, {}, {"x": {"max": 0.3}}, {"x": {"min": 0.2}, "z": {"max": 0.4}}])),
+        "risk": RISK,
+        "beta": {"market": "A", "window": 12},
+    }
+    if portfolio["type"] == "long_short":
+        portfolio["neutral"] = draw(some(["dollar", "beta"]))
+        if portfolio["neutral"] == "dollar" and "threshold" not in portfolio["select"]:
+            portfolio["net"] = portfolio["gross"] * draw(some([0.0, 0.5]))
+    targets: list[dict[str, Any]] = [
+        {},
+        {"volatility_target": 0.1},
+        {"volatility_target": 0.3, "max_leverage": 2.0},
+        {"beta_target": 0.5},
+    ]
+    portfolio |= draw(some(targets))
+    if portfolio["weighting"] == "mean_variance":
+        portfolio["turnover_penalty"] = draw(some([0.0, 0.002]))
+    filters = [{}, {}, {"only_positive": "trend"}, SAFE, SAFE | {"breadth": 2.0}]
+    portfolio["select"] |= draw(some(filters))
+    schedules: list[dict[str, Any]] = [{}, {}, {"every_months": 3}, {"tranches": 3}]
+    try:
+        return strategy_of(
+            factors=[{"name": "trend", "delay": 0}],
+            portfolio=portfolio,
+            schedule=draw(some([*schedules, {"band": 0.2}, {"months": [1, 7]}])),
+            execution={"trade_at": draw(some(["close", "next_open"]))},
+            costs={"borrow_ann": 0.02, "margin_spread_ann": 0.01},
+            cash={"yield_ann": 0.03},
+        )
+    except ValidationError:  # the options contradict each other: no such strategy
+        reject()
+
+
+@st.composite
+def any_case(draw: st.DrawFn, longest: int = 16) -> tuple[Panel, Floats, Floats]:
+    """A panel of months up to `longest` and 7 tickers, scores without ties, and raw values.
 
     Prices go missing alone, in runs and for good; marks are missing less often; first sessions have
     bars or not; scores are missing where prices are, and elsewhere.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    months, names = draw(st.integers(2, 16)), draw(st.integers(1, len(TICKERS)))
+    months, names = draw(st.integers(2, longest)), draw(st.integers(1, len(TICKERS)))
     shape = (months, names)
     price = 50.0 * np.exp(np.cumsum(0.08 * rng.standard_normal(shape), axis=0))
     gaps = draw(st.sampled_from([0.0, 0.05, 0.3]))

@@ -13,9 +13,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factorlab_assets.core.book import DELISTED, DRIFT, UNPRICED, Book
 from factorlab_assets.core.identities import constraint_violations
 from factorlab_assets.core.panel import VALUES, Floats, Panel
-from factorlab_assets.core.portfolio import DELISTED, DRIFT, UNPRICED, Book, build
+from factorlab_assets.core.portfolio import build
 from factorlab_assets.strategy import Strategy
 from factorlab_tests.invariants.any_book import any_case, any_strategy
 from factorlab_tests.small_panels import resolved_of

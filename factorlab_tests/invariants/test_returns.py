@@ -39,7 +39,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 def random_history(seed: int, missing: float) -> tuple[pa.Table, pa.Table]:
     """Bars of four tickers with `missing` of them left out, and distributions on any day at all."""
     rng = np.random.default_rng(seed)
-    bars: dict[str, list[Any]] = {"ticker": [], "date": [], "open": [], "close": []}
+    names = ("ticker", "date", "open", "close", "volume")
+    bars: dict[str, list[Any]] = {name: [] for name in names}
     paid: dict[str, list[Any]] = {"ticker": [], "ex_date": [], "amount": []}
     for ticker in ("AA", "B", "C", "DDD"):
         listed, delisted = sorted(rng.integers(0, len(DAYS) + 1, 2)) if ticker > "B" else (0, 999)
@@ -49,6 +50,7 @@ def random_history(seed: int, missing: float) -> tuple[pa.Table, pa.Table]:
         bars["date"] += days
         bars["close"] += close.tolist()
         bars["open"] += (close * rng.uniform(0.95, 1.05, len(days))).tolist()
+        bars["volume"] += [1.0] * len(days)
         span = (LAST - FIRST).days + 1
         for offset in rng.choice(span, rng.integers(0, 25), replace=False).tolist():
             paid["ticker"].append(ticker)
@@ -91,6 +93,7 @@ def test_distributions_to_come_never_change_the_last_bit(con) -> None:
     con.execute(
         "CREATE OR REPLACE TABLE many AS SELECT 'T' || i AS ticker, day::DATE AS date, "
         "10 + (i * 7 + dayofyear(day) * 13) % 17 AS close, close AS open, 0.37 AS amount, "
+        "1 AS volume "
         "FROM range(13) t(i), range(DATE '2019-01-01', DATE '2020-06-01', INTERVAL 4 DAY) r(day)"
     )
     paid = "(SELECT ticker, date AS ex_date, amount FROM many {})"

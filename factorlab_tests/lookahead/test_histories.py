@@ -8,11 +8,11 @@ import duckdb
 import numpy as np
 import pytest
 
+from factorlab_assets.core.bars import Bars
 from factorlab_assets.core.calendar import month_of, month_starts
 from factorlab_assets.core.histories import PULSE, Histories, build_histories
 from factorlab_assets.core.panel import VALUES, Panel, panel_from_table
-from factorlab_assets.core.returns import monthly_returns
-from factorlab_assets.core.trial import _with_column
+from factorlab_assets.core.returns import bars_beside, monthly_returns
 from factorlab_tests.lookahead.conftest import ETFS, MONTH
 
 
@@ -105,7 +105,7 @@ def test_a_pulse_of_one_ticker_is_that_of_its_bars_multiplied(
         f"UPDATE {table} SET open = open * {PULSE}, close = close * {PULSE}, seen = seen * {PULSE} "
         f"WHERE date > '{entry}' AND ticker = 'GLD'"
     )
-    assert_identical(_with_column(pulse, "GLD"), panel_of(editable, table, month))
+    assert_identical(pulse.moved_alone("GLD"), panel_of(editable, table, month))
 
 
 def test_a_gap_is_that_of_deleted_bars(
@@ -166,3 +166,109 @@ def test_a_short_history_has_fewer_alterations(con: duckdb.DuckDBPyConnection, f
         assert pulse.day in short.base.dates[:-1]
     ends = [cut for cut in short.cuts if cut.part == "truncation" and cut.day in short.base.dates]
     assert len(ends) == min(12, n_months - 1)
+
+
+@pytest.fixture(scope="module")
+def dressed(con: duckdb.DuckDBPyConnection) -> Histories:
+    return build_histories(con, "grown", MONTH, sorted(ETFS), with_bars=True)
+
+
+def bars_of(con: duckdb.DuckDBPyConnection, panel: Panel) -> Bars:
+    return bars_beside(con, "grown", "close", panel.dates, panel.tickers.tolist())
+
+
+def assert_same_bars(one: Bars | None, two: Bars | None) -> None:
+    assert one is not None
+    assert two is not None
+    for name in ("days", "month", "close", "dollar_volume"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
+    for name in ("row", "column", "seen", "known_at"):
+        np.testing.assert_array_equal(getattr(one.late, name), getattr(two.late, name))
+
+
+def test_histories_without_bars_have_the_same_months(
+    con: duckdb.DuckDBPyConnection, dressed: Histories
+):
+    plain = build_histories(con, "grown", MONTH, sorted(ETFS))
+    for one, two in zip((plain.base, *plain.noises), (dressed.base, *dressed.noises), strict=True):
+        assert_identical(one, two)
+    for cut, other in zip(plain.cuts, dressed.cuts, strict=True):
+        assert_identical(cut.panel, other.panel)
+    for pulse, same in zip(plain.pulses, dressed.pulses, strict=True):
+        for kind in ("calm", "moved", "gapped"):
+            assert_identical(getattr(pulse, kind), getattr(same, kind))
+
+
+def test_bars_that_are_cut_off_are_as_they_were_known_then(
+    dressed: Histories, editable: duckdb.DuckDBPyConnection
+):
+    assert_same_bars(dressed.base.bars, bars_of(editable, dressed.base))
+    assert dressed.base.bars is not None
+    assert len(dressed.base.bars.late.row) > 50
+    straddled = 0
+    for cut in sorted(dressed.cuts, key=lambda cut: cut.day, reverse=True):
+        if cut.part != "truncation":
+            continue
+        day = f"DATE '{cut.day}'"
+        editable.execute(f"DELETE FROM grown WHERE date > {day}")
+        (late,) = editable.execute(
+            f"UPDATE grown SET close = seen, known_at = NULL WHERE known_at > {day}"
+        ).fetchall()
+        straddled += late[0]
+        assert_same_bars(cut.panel.bars, bars_of(editable, cut.panel))
+    assert straddled > 0
+
+
+def test_a_wild_future_of_bars_changes_what_comes_after_and_late_repairs_alone(
+    con: duckdb.DuckDBPyConnection,
+):
+    late = "CASE WHEN seen <> close THEN date + 200 END"
+    bars = f"(SELECT * REPLACE ({late} AS known_at) FROM grown)"
+    histories = build_histories(con, bars, MONTH, sorted(ETFS), with_bars=True)
+    straddled = 0
+    for cut in histories.cuts:
+        if cut.part == "truncation":
+            continue
+        own, base = cut.panel.select(histories.base.tickers).bars, histories.base.bars
+        assert own is not None
+        assert base is not None
+        assert_same_bars(own.as_known(cut.day), base.as_known(cut.day))
+        late = own.late.where((own.late.known_at > cut.day) & (own.days[own.late.row] <= cut.day))
+        straddled += len(late.row)
+        np.testing.assert_array_equal(own.close[late.row, late.column], 3 * late.seen)
+        after = own.days > cut.day
+        later = base.close[: len(own.days)][after], base.dollar_volume[: len(own.days)][after]
+        known = np.isfinite(later[0]) & np.isfinite(own.close[after])
+        assert known.any()
+        for now, then in ((own.close[after], later[0]), (own.dollar_volume[after], later[1])):
+            changed = known & (now != then)
+            np.testing.assert_array_equal(changed.any(axis=0), known.any(axis=0))
+    assert straddled > 0
+
+
+def test_bars_of_a_pulse_go_with_its_prices(
+    dressed: Histories, editable: duckdb.DuckDBPyConnection
+):
+    pulse = dressed.pulses[1]
+    month, entry = months(pulse.day, 1)
+    calm, alone = pulse.calm.bars, pulse.moved_alone("GLD").bars
+    assert calm is not None
+    assert alone is not None
+    gold = pulse.calm.tickers.tolist().index("GLD")
+    others = np.arange(len(pulse.calm.tickers)) != gold
+    after = calm.days > np.datetime64(entry)
+    for name in ("close", "dollar_volume"):
+        one, two = getattr(calm, name), getattr(alone, name)
+        np.testing.assert_array_equal(one[:, others], two[:, others])
+        np.testing.assert_array_equal(one[~after], two[~after])
+        np.testing.assert_array_equal(one[after, gold] * PULSE, two[after, gold])
+    first, last = np.searchsorted(calm.days, [np.datetime64(entry), pulse.day])
+    np.testing.assert_array_equal(calm.close[first], calm.close[last])
+    gapped = pulse.gapped.bars
+    assert gapped is not None
+    gone = np.isin(pulse.gapped.tickers, pulse.deleted)
+    inside = np.flatnonzero(gapped.days.astype("datetime64[M]") == np.datetime64(month))
+    assert np.isnan(gapped.close[inside][:, gone]).all()
+    assert np.isnan(gapped.dollar_volume[inside][:, gone]).all()
+    assert np.isfinite(gapped.close[inside][:, ~gone]).all()
+    assert np.isfinite(gapped.close[inside[-1] + 1]).all()

@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from factorlab_assets.core import factors, histories, research
+from factorlab_assets.core import combine, factors, histories, research, signals
 from factorlab_assets.core import proof as proof_module
 from factorlab_assets.core.factors.base import lag
 from factorlab_assets.core.holding import carried
@@ -32,6 +32,8 @@ TRANSFORMS: dict[str, list[dict[str, Any]]] = {
     "rank": [{"kind": "rank"}],
     "all": [CLIPPED, {"kind": "zscore"}, {"kind": "rank"}],
 }
+OF_PRICES = [name for name, spec in factors.REGISTRY.items() if spec.reads != "outside"]
+"""Factors of a user's own panel need one: `test_outside`."""
 BOOKS: dict[str, dict[str, Any]] = {
     "signal weights, capped": {"portfolio": {"weighting": "signal", "max_weight": 0.2}},
     "long/short, levered, at a cost": {
@@ -40,7 +42,8 @@ BOOKS: dict[str, dict[str, Any]] = {
         "cash": {"yield_ann": 0.03},
     },
     "quarterly, at the next open": {
-        "portfolio": {"select": {"top_k": 4}, "rebalance_months": 3},
+        "portfolio": {"select": {"top_k": 4}},
+        "schedule": {"every_months": 3},
         "execution": {"trade_at": "next_open"},
         "cash": {"yield_ann": 0.03},
     },
@@ -54,7 +57,14 @@ BOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["bars", "grown"], ids=["close", "total_return"])
+def is_slow(name: str) -> bool:
+    """Whether proving a shipped strategy takes seconds: on one basis make test does, on both
+    make test-all."""
+    resolved = SHIPPED[name]
+    return resolved.strategy.portfolio.needs_covariance or research.reads_bars(resolved)
+
+
+@pytest.fixture(scope="module")
 def scenarios(con: duckdb.DuckDBPyConnection, request: pytest.FixtureRequest) -> Scenarios:
     """The thirteen ETFs."""
     return Scenarios.build(con, request.param, MONTH, list(SHIPPED.values()))
@@ -64,6 +74,13 @@ def scenarios(con: duckdb.DuckDBPyConnection, request: pytest.FixtureRequest) ->
 def everything(con: duckdb.DuckDBPyConnection) -> Scenarios:
     """Every ticker of the version: some of them list late, some are delisted."""
     return Scenarios.build(con, "grown", MONTH, [momentum(tickers=None)])
+
+
+@pytest.fixture(scope="module")
+def daily(con: duckdb.DuckDBPyConnection) -> Scenarios:
+    """Every ticker of the version, with its daily bars."""
+    dear = {"impact": 0.1, "capital": 1e6}
+    return Scenarios.build(con, "grown", MONTH, [momentum(tickers=None, costs=dear)])
 
 
 def momentum(
@@ -80,7 +97,20 @@ def parts(proof: Proof) -> set[str]:
     return {finding["part"] for finding in proof.findings}
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(
+    ("scenarios", "name"),
+    [
+        pytest.param(
+            bars,
+            name,
+            id=f"{name}-{basis}",
+            marks=[pytest.mark.slow] if basis == "total_return" and is_slow(name) else [],
+        )
+        for basis, bars in {"close": "bars", "total_return": "grown"}.items()
+        for name in SHIPPED
+    ],
+    indirect=["scenarios"],
+)
 def test_every_shipped_strategy_passes(scenarios: Scenarios, name: str):
     proof = scenarios.prove(SHIPPED[name])
     assert proof.findings == []
@@ -91,14 +121,26 @@ def test_every_shipped_strategy_passes(scenarios: Scenarios, name: str):
     assert abs(proof.figures["null_t"]) < 4
 
 
-@pytest.mark.parametrize("kind", TRANSFORMS)
-@pytest.mark.parametrize("name", factors.REGISTRY)
-def test_every_factor_passes_with_every_transform(everything: Scenarios, name: str, kind: str):
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(
+            name, kind, marks=[] if kind == "raw" or name == "xsmom" else [pytest.mark.slow]
+        )
+        for name in OF_PRICES
+        for kind in TRANSFORMS
+    ],
+)
+def test_every_factor_passes_with_every_transform(
+    request: pytest.FixtureRequest, name: str, kind: str
+):
+    reads_bars = factors.REGISTRY[name].reads == "bars"
+    scenarios: Scenarios = request.getfixturevalue("daily" if reads_bars else "everything")
     factor = {"name": name, "delay": factors.REGISTRY[name].delay, "transforms": TRANSFORMS[kind]}
     portfolio = {"type": "long_short", "select": {"top_k": 3}}
     strategy = strategy_of(factors=[factor], portfolio=portfolio)
     for tickers in (None, tuple(ETFS)):
-        proof = everything.prove(resolved_of(strategy, tickers))
+        proof = scenarios.prove(resolved_of(strategy, tickers))
         assert proof.findings == []
         assert proof.figures["impulse_held"] == 6, "a long and a short at each pulse"
 
@@ -118,7 +160,7 @@ def with_signals(change: Callable[[Resolved, Panel, Floats], Floats]) -> Run:
         honest = research.run(resolved, market)
         signal = change(resolved, honest.panel, honest.signals.signal)
         signals = replace(honest.signals, signal=signal)
-        score = research.combine(resolved, market, signals)
+        score = combine.combine(resolved, market, signals)
         book = research.build_book(resolved, market, score, signals)
         backtest = research.run_backtest(resolved, market, book)
         return research.Result(honest.panel, signals, score, book, backtest)
@@ -223,11 +265,11 @@ def still_known(resolved: Resolved, market: Panel) -> research.Result:
 def known_through_a_gap(resolved: Resolved, market: Panel) -> research.Result:
     """Signals of filled prices, though only who has a price is traded."""
     honest = research.run(resolved, market)
-    signals = research.compute_signals(resolved, forward_filled(market))
-    score = research.combine(resolved, market, signals)
-    book = research.build_book(resolved, market, score, signals)
+    filled = signals.compute_signals(resolved, forward_filled(market))
+    score = combine.combine(resolved, market, filled)
+    book = research.build_book(resolved, market, score, filled)
     backtest = research.run_backtest(resolved, market, book)
-    return research.Result(honest.panel, signals, score, book, backtest)
+    return research.Result(honest.panel, filled, score, book, backtest)
 
 
 def sold_without_a_price(resolved: Resolved, market: Panel) -> research.Result:
@@ -354,7 +396,9 @@ def test_prices_filled_into_a_gap_are_caught(
     con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ):
     real = histories.panel_from_table
-    monkeypatch.setattr(histories, "panel_from_table", lambda rows: forward_filled(real(rows)))
+    monkeypatch.setattr(
+        histories, "panel_from_table", lambda rows, **said: forward_filled(real(rows, **said))
+    )
     assert parts(prove(momentum(), con, "bars", MONTH)) == {"gap"}
 
 

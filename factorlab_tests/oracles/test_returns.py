@@ -35,7 +35,7 @@ def stooq_bars(shared_data: Path) -> pd.DataFrame:
         ]
     bars = pd.concat(frames).rename(columns=lambda name: name.strip("<>").lower())
     bars["date"] = pd.to_datetime(bars["date"].astype(str)).astype("datetime64[us]")
-    return bars[["ticker", "date", "open", "close"]]
+    return bars.rename(columns={"vol": "volume"})[["ticker", "date", "open", "close", "volume"]]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from factorlab_assets import cli, cli_prices, cli_revisions, cli_tables
+from factorlab_assets import cli, cli_factors, cli_prices, cli_revisions, cli_tables, cli_universe
 from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_tests.orchestration.conftest import MONTH, settings_in
 
@@ -44,7 +44,8 @@ class Command:
                 patch.setenv(name, value)
             patch.chdir(self.folder)
             patch.setattr(sys, "argv", ["factorlab", *arguments])
-            for module in (cli, cli_prices, cli_revisions, cli_tables):
+            shown = (cli_factors, cli_prices, cli_revisions, cli_tables, cli_universe)
+            for module in (cli, *shown):
                 patch.setattr(module, "out", Console(width=200, highlight=False))
             with redirect_stdout(stdout), redirect_stderr(stderr):
                 try:
@@ -134,7 +135,6 @@ def test_versions_experiments_and_verify_tell_of_the_run(used: Command) -> None:
 def test_factors_and_strategies_are_listed_with_their_timing(factorlab: Command) -> None:
     listed = factorlab("factors").stdout
     assert "P[t−12]" in listed
-    assert "doi:" in listed
     assert "trend_12m" in factorlab("strategies").stdout
 
 

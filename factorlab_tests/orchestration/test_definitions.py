@@ -22,6 +22,7 @@ GRAPH = {
         "revisions",
     },
     "research": {
+        "memberships",
         "factor_signals",
         "scores",
         "weights",
@@ -85,7 +86,10 @@ def test_research_follows_the_design_graph() -> None:
     judged = {"raw_prices", "suspect_prices", "distribution_status", "price_basis"}
     assert upstream("adjusted_prices") == judged
     assert upstream("monthly_returns") == {"adjusted_prices"}
-    assert upstream("scores") >= {"factor_signals"}
-    assert upstream("weights") >= {"scores", "factor_signals"}
+    prices = {"monthly_returns", "price_basis", "adjusted_prices"}
+    assert upstream("memberships") == prices
+    assert upstream("factor_signals") == {"memberships"} | prices
+    assert upstream("scores") >= {"memberships", "factor_signals"}
+    assert upstream("weights") >= {"memberships", "scores", "factor_signals"}
     assert upstream("backtest_returns") >= {"weights", "monthly_returns", "adjusted_prices"}
     assert "strategies" not in set().union(*map(upstream, GRAPH["research"]))

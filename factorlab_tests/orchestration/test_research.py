@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from factorlab_assets import identity, schemas
+from factorlab_assets.assets.batch import LAST_TABLE, RESEARCH_TABLES
 from factorlab_assets.verify import verify
 from factorlab_tests.orchestration.conftest import (
     MONTH,
@@ -17,7 +18,7 @@ from factorlab_tests.orchestration.conftest import (
     materializations,
 )
 
-TABLES = ("factor_signals", "scores", "weights", "backtest_returns", "daily_returns", "metrics")
+TABLES = (*RESEARCH_TABLES, LAST_TABLE)
 
 
 def hashes(project: Project, name: str) -> dict[str, str]:
@@ -121,9 +122,9 @@ def test_verify_shows_the_first_difference(
         for r in ingested.store.experiments().to_pylist()
         if r["strategy"] == "xsmom_12_1" and r["status"] == "done"
     ]
-    from factorlab_assets.core import research
+    from factorlab_assets.core import combine, research
 
-    combine = research.combine
+    combine = combine.combine
     monkeypatch.setattr(research, "combine", lambda *said: combine(*said) * 1.5)
     found = verify(ingested.store, done[-1]["experiment_id"])
     assert not found.identical

@@ -117,7 +117,7 @@ def shows_every_check_as_passed(page: Page, address: str) -> None:
 
 def materializes_a_cell(page: Page, address: str, project: Project) -> None:
     cell = f"{MONTH}|{LAUNCHED}"
-    page.goto(_cell(address, "factor_signals", LAUNCHED))
+    page.goto(_cell(address, "memberships", LAUNCHED))
     wait_for(page, cell)
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_role("button", name="Launch 1 run").click()
@@ -132,7 +132,7 @@ def materializes_a_cell(page: Page, address: str, project: Project) -> None:
     page.reload()
     wait_for(page, "Materialized")
     wait_for(page, "experiment_id")
-    assert project.store.load(schemas.FACTOR_SIGNALS, [cell]).num_rows > 0
+    assert project.store.load(schemas.MEMBERSHIPS, [cell]).num_rows > 0
 
 
 def wait_for(page: Page, text: str | re.Pattern[str]) -> None:

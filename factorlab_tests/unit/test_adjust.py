@@ -128,6 +128,7 @@ def test_prices_without_findings_or_distributions_are_the_bars(
     assert set(table.column_names) == {c for c in ADJUSTED_PRICES.columns if c not in keys}
     rows = {row["ticker"]: row for row in table.to_pylist()}
     same = {"close": 10.1, "seen": 10.1, "open": 9.7, "growth": 1.0}
+    same |= {"dollar_volume": 10.1, "known_at": None}
     assert rows["A"] == {"ticker": "A", "date": day("2020-02-03"), **same}
     assert not con.sql("SELECT * FROM duckdb_views() WHERE view_name LIKE 'factorlab%'").fetchall()
 
@@ -410,6 +411,41 @@ def test_a_split_is_mended_unless_the_second_source_makes_the_same_move(
     assert row["reason"] == "kept: the second source makes the same move"
 
 
+@pytest.mark.parametrize(
+    ("found", "known"),
+    [
+        ([], [None] * 5),
+        ([(1, "replace", 1, 9.0)], [None] * 5),  # known on its own day
+        ([(1, "replace", 3, 9.0)], [None, 3, None, None, None]),
+        ([(1, "drop", 3, None)], [None, 3, None, None, None]),
+        ([(1, "rescale", 3, 20.0)], [None, 3, 3, None, None]),
+        ([(1, "rescale", 3, 20.0), (2, "rescale", 4, 20.0)], [None, 3, 4, 4, None]),
+        ([(1, "rescale", 4, 20.0), (2, "rescale", 3, 20.0)], [None, 4, 4, 4, None]),
+        ([(1, "rescale", 3, 20.0), (2, "replace", 4, 9.0)], [None, 3, 4, None, None]),
+        ([(1, "rescale", 3, 20.0), (2, "drop", 2, None)], [None, 3, None, None, None]),
+    ],
+)
+def test_known_at_is_the_day_that_the_last_word_on_a_close_is_known(
+    con: duckdb.DuckDBPyConnection, found: list[Any], known: list[int | None]
+) -> None:
+    told = repaired(*((WEEK[i], action, WEEK[at], 10.0, new) for i, action, at, new in found))
+    rows = adjusted(con, closes(10, 10, 10, 10, 10), told)
+    assert column(rows, "known_at") == [None if at is None else day(WEEK[at]) for at in known]
+
+
+def test_a_dollar_volume_is_what_the_file_says_and_unknown_without_a_volume(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    bars = pa.table({
+        "ticker": ["A"] * 4, "date": [day(d) for d in WEEK[:4]], "open": [9.0] * 4,
+        "close": [10.0, 20.0, 10.0, 5.0], "volume": [3.0, 7.0, None, 0.0],
+    })  # fmt: skip
+    spike = repaired((WEEK[1], "drop", WEEK[2], 20.0, None))
+    found = computed(con, bars, spike, status())
+    assert [row["dollar_volume"] for row in found] == [30.0, 140.0, None, 0.0]
+    assert [row["close"] for row in found] == [10.0, None, 10.0, 5.0]
+
+
 DAYS = sessions(dt.date(2020, 1, 2), dt.date(2020, 3, 31))
 
 
@@ -434,7 +470,8 @@ def random_history(seed: int) -> tuple[pa.Table, pa.Table, pa.Table]:
     days = DAYS[rng.random(len(DAYS)) < rng.choice([0.4, 0.9, 1.0])]
     n = len(days)
     close = 20 * np.exp(np.cumsum(rng.normal(0, 0.05, n)))
-    bars = pa.table({"ticker": ["A"] * n, "date": pa.array(days), "open": close, "close": close})
+    bars = {"ticker": ["A"] * n, "date": pa.array(days), "open": close, "close": close}
+    bars = pa.table(bars | {"volume": rng.integers(1, 9, n).astype(float)})
     found = []
     for i in sorted(rng.choice(n, min(n, rng.integers(0, 8)), replace=False).tolist()):
         known = days[min(n - 1, i + rng.integers(0, 6))].item()
@@ -489,9 +526,15 @@ def test_the_law_nothing_known_later_changes_what_was_known(
                     and r["action"] == "rescale"), default=dt.date.max)  # fmt: skip
     assert len(whole) == len(early)
     for after, before in zip(whole, early, strict=True):
-        assert (after["seen"], after["growth"]) == (before["seen"], before["growth"])
+        for name in ("seen", "growth", "dollar_volume"):
+            assert after[name] == before[name]
+        known = after["known_at"] is None or after["known_at"] <= c
         if after["date"] not in late and after["date"] < rescaled:
+            assert known
+        if known:
             assert after == before
+        if after["known_at"] is None:
+            assert after["close"] == after["seen"]
 
 
 @settings(max_examples=20, deadline=None)

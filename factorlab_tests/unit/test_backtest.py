@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from factorlab_assets.core.backtest import Backtest, drawdown, simulate
+from factorlab_assets.core.book import Book
+from factorlab_assets.core.holding import Carry
 from factorlab_assets.core.panel import Floats, Panel
-from factorlab_assets.core.portfolio import Book, build
+from factorlab_assets.core.portfolio import build
+from factorlab_assets.core.research import rf_label
+from factorlab_assets.strategy_book import Cash
 from factorlab_tests.small_panels import NAN, panel_of, strategy_of
+from factorlab_tests.traded_panels import traded_market
 
 
 def fixed(weights: dict[str, float], **said: Any) -> dict[str, Any]:
@@ -99,6 +104,127 @@ class TestCash:
         assert said.gross_return == pytest.approx([-0.5 * 0.001], rel=1e-12)
 
 
+CASH = panel_of({"A": [100, 110, 121, 121], "SHY": [50, 50.5, 50, 51]})
+RATES = [0.01, 50 / 50.5 - 1, 0.02]
+
+
+class TestCashTicker:
+    def test_cash_earns_the_tickers_return_of_the_same_month_and_so_do_the_ratios(self):
+        said = backtest_of(CASH, [[0.5, 0.0]] * 4, cash={"ticker": "SHY"})
+        assert said.rf == pytest.approx(RATES, rel=1e-14)
+        assert said.cash_return == pytest.approx([0.5 * rate for rate in RATES], rel=1e-14)
+        expected = [0.05 + 0.005, 0.05 + 0.5 * RATES[1], 0.01]
+        assert said.gross_return == pytest.approx(expected, rel=1e-13)
+
+    def test_what_is_borrowed_costs_it(self):
+        said = backtest_of(CASH, [[1.5, 0.0]] * 4, cash={"ticker": "SHY"})
+        assert said.cash_return == pytest.approx([-0.5 * rate for rate in RATES], rel=1e-14)
+
+    def test_the_market_beside_the_universe_has_it(self):
+        own = CASH.select(["A"])
+        strategy = strategy_of(cash={"ticker": "SHY"})
+        book = Book(np.full((4, 1), 0.5), np.zeros((4, 1), dtype=np.int8), 0)
+        inside = backtest_of(CASH, [[0.5, 0.0]] * 4, cash={"ticker": "SHY"})
+        said = simulate(strategy, book, own, unknown(own), Carry.of(strategy, CASH))
+        assert said.net_return.tolist() == inside.net_return.tolist()
+        without = simulate(strategy, book, own, unknown(own))
+        assert without.rf.tolist() == [0.0, 0.0, 0.0]
+
+    def test_a_month_without_a_bar_is_nothing_and_the_next_bar_makes_up_for_it(self):
+        panel = panel_of({"A": [1.0] * 5, "SHY": [NAN, 50, NAN, 51, NAN]})
+        said = backtest_of(panel, [[0.0, 0.0]] * 5, cash={"ticker": "SHY"})
+        assert said.rf == pytest.approx([0, 0, 0.02, 0], abs=1e-16)
+
+    def test_months_in_which_it_says_nothing_are_counted_in_the_label(self):
+        panel = panel_of({"A": [1.0] * 5, "SHY": [NAN, 50, NAN, 51, 52]})
+        said = backtest_of(panel, [[0.0, 0.0]] * 5, cash={"ticker": "SHY"})
+        assert rf_label(Cash(ticker="SHY"), said) == "rf = SHY, 0 in 2 of 4 months"
+        full = backtest_of(CASH, [[0.5, 0.0]] * 4, cash={"ticker": "SHY"})
+        assert rf_label(Cash(ticker="SHY"), full) == "rf = SHY"
+        assert rf_label(Cash(), backtest_of(TWO)) == "rf = 0"
+        assert rf_label(Cash(yield_ann=0.03), backtest_of(TWO)) == "rf = 0.03"
+
+    def test_the_weights_between_rebalances_drift_by_it(self):
+        panel = panel_of({"A": [100, 110, 121, 121], "SHY": [50, 60, 60, 60]}, first="2020-03")
+        said = backtest_of(
+            panel,
+            portfolio={"weighting": "fixed", "fixed_weights": {"A": 0.5}},
+            schedule={"every_months": 3},
+            cash={"ticker": "SHY"},
+        )
+        # A half in A, which gains 10 % twice, a half in cash, which gains 20 % once.
+        nav = [0.5 * 1.1 + 0.5 * 1.2, 0.5 * 1.21 + 0.5 * 1.2, 0.5 * 1.21 + 0.5 * 1.2]
+        assert said.nav == pytest.approx(nav, rel=1e-14)
+        assert said.net_exposure == pytest.approx([0.5, 0.55 / 1.15, 0.605 / 1.205], rel=1e-14)
+
+
+EVERY_COST = {"tc_bps": 6.0, "slippage_bps": 2.0, "spread_bps": {"A": 10.0}}
+EVERY_COST |= {"margin_spread_ann": 0.024, "borrow_ann": 0.012}
+
+
+class TestParts:
+    @pytest.mark.parametrize("trade_at", ["close", "next_open"])
+    def test_gross_and_cost_are_the_sums_of_their_parts(self, trade_at: str):
+        panel = panel_of(
+            {"A": [100, 110, 99, 99], "B": [100, 100, 150, 75]},
+            entry={"A": [NAN, 100, 104.5, 99], "B": [NAN, 100, 100, 150]},
+        )
+        said = backtest_of(
+            panel,
+            [[1.5, -0.25]] * 4,
+            costs=EVERY_COST,
+            cash={"yield_ann": 0.05},
+            execution={"trade_at": trade_at},
+        )
+        rf = 1.05 ** (1 / 12) - 1
+        assert said.cash_return[0] == pytest.approx(-0.25 * rf, rel=1e-14)
+        assert said.financing[0] == pytest.approx(0.25 * 0.002, rel=1e-14)
+        assert said.borrow[0] == pytest.approx(0.25 * 0.001, rel=1e-14)
+        own = [1.5 * 0.1, 0.0, 0.0]
+        paid = said.cash_return - said.financing - said.borrow
+        assert said.gross_return[0] == pytest.approx(own[0] + paid[0], rel=1e-14)
+        if trade_at == "close":
+            returns = panel.price[1:] / panel.price[:-1] - 1
+            own = (returns * [1.5, -0.25]).sum(axis=1)
+        else:
+            # In the second month the drifted book falls by 5 % of A until the trade.
+            first = 1.65 / (1 + said.gross_return[0]) * -0.05
+            second = 1.5 * (99 / 104.5 - 1) - 0.25 * 0.5
+            own[1] = (1 + first) * (1 + second) - 1
+            scaled = 1 + first
+            assert said.cash_return[1] == pytest.approx(-0.25 * rf * scaled, rel=1e-13)
+            assert said.borrow[1] == pytest.approx(0.25 * 0.001 * scaled, rel=1e-13)
+        assert (said.gross_return - paid)[:2] == pytest.approx(own[:2], rel=1e-12)
+        assert said.commission[0] == pytest.approx(1.75 * 6e-4, rel=1e-14)
+        assert said.slippage[0] == pytest.approx(1.75 * 2e-4, rel=1e-14)
+        assert said.spread_cost[0] == pytest.approx(1.5 * 5e-4, rel=1e-14)
+        parts = said.commission + said.slippage + said.spread_cost + said.impact_cost
+        assert said.cost == pytest.approx(parts, rel=1e-13)
+
+    def test_impact_is_charged_on_the_row_after_the_trade_and_assumptions_are_counted(self):
+        panel, _ = traded_market(12, "ABC", seed=3, gaps=0.0)
+        strategy: dict[str, Any] = {"costs": {"tc_bps": 0.0, "slippage_bps": 0.0}}
+        free = backtest_of(panel, **strategy)
+        strategy["costs"] |= {"impact": 0.7, "capital": 1e8}
+        said = backtest_of(panel, **strategy)
+        assert (said.impact_cost > 0.0).all()
+        assert said.cost.tolist() == said.impact_cost.tolist()
+        assert said.net_return == pytest.approx(free.net_return - said.impact_cost, abs=1e-16)
+        assert said.n_volume_unknown[0] == 0
+        assert said.n_volume_unknown[-1] == 1, "A has no volume in the last half"
+
+    def test_a_book_lost_before_the_trade_pays_no_interest(self):
+        panel = panel_of({"A": [100, 100, 100]}, entry={"A": [NAN, 100, 40]})
+        said = backtest_of(
+            panel,
+            [[2.0]] * 3,
+            costs={"margin_spread_ann": 0.12},
+            execution={"trade_at": "next_open"},
+        )
+        assert said.financing.tolist() == [0.01, 0.0]
+        assert said.ended
+
+
 class TestTurnover:
     def test_the_first_trade_is_from_cash_and_the_last_position_is_kept(self):
         said = backtest_of(TWO, [[0.5, 0.5], [0, 0], [0, 0], [1, 1]])
@@ -122,7 +248,7 @@ class TestTurnover:
         for counted in ("drifted", "target"):
             said = backtest_of(
                 panel,
-                portfolio={"rebalance_months": 3},
+                schedule={"every_months": 3},
                 costs=costs,
                 execution={"turnover": counted},
             )
@@ -131,7 +257,7 @@ class TestTurnover:
 
     def test_a_quarterly_book_earns_as_if_bought_and_held(self):
         panel = panel_of({"A": [100, 110, 99, 99], "B": [100, 100, 150, 75]}, first="2020-03")
-        said = backtest_of(panel, portfolio={"rebalance_months": 3})
+        said = backtest_of(panel, schedule={"every_months": 3})
         assert said.nav == pytest.approx([1.05, 1.245, 0.87], rel=1e-14)
 
     def test_costs_are_basis_points_of_what_is_traded_and_come_off_the_next_row(self):
@@ -191,9 +317,7 @@ class TestExecution:
 
     def test_no_price_of_the_first_session_matters_where_nothing_trades(self):
         panel = panel_of({"A": [100, 110, 121]}, first="2020-03", entry={"A": [NAN, 100, 7.0]})
-        said = backtest_of(
-            panel, portfolio={"rebalance_months": 3}, execution={"trade_at": "next_open"}
-        )
+        said = backtest_of(panel, schedule={"every_months": 3}, execution={"trade_at": "next_open"})
         assert said.gross_return == pytest.approx([0.1, 0.1], abs=1e-15)
 
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from factorlab_assets.core.backtest import Backtest, simulate
+from factorlab_assets.core.book import Book
 from factorlab_assets.core.calendar import sessions
 from factorlab_assets.core.daily import Daily, DailyPrices, daily_book
 from factorlab_assets.core.panel import Panel
-from factorlab_assets.core.portfolio import Book, build
+from factorlab_assets.core.portfolio import build
 from factorlab_assets.strategy import Strategy
-from factorlab_tests.small_panels import NAN, daily_market, panel_of, ranked, strategy_of
+from factorlab_tests.small_panels import NAN, panel_of, ranked, strategy_of
+from factorlab_tests.traded_panels import traded_market
 
 
 def days_of(panel: Panel, **bars: dict[str, float]) -> DailyPrices:
@@ -80,6 +82,19 @@ def test_costs_fall_on_the_first_day_and_interest_comes_day_by_day():
     assert said[0] == pytest.approx(1 + cash / FEBRUARY - cost, rel=1e-14)
     assert said[1] == pytest.approx(1 - 0.1 + cash * 10 / FEBRUARY - cost, rel=1e-14)
     assert said[2] == pytest.approx(1 + cash - cost, rel=1e-14)
+
+
+def test_a_cash_tickers_month_is_spread_over_its_days():
+    panel = panel_of({"A": [100, 100, 100], "SHY": [50, 51, 50]})
+    strategy = strategy_of(cash={"ticker": "SHY"})
+    backtest, daily = both(strategy, panel, days_of(panel, SHY={"02-14": 40}), [[0.5, 0]] * 3)
+    february, march = 0.5 * 0.02, 0.5 * (50 / 51 - 1)
+    said = at(daily, daily.nav, "02-03", "02-14", "02-28", "03-02")
+    assert said[0] == pytest.approx(1 + february / FEBRUARY, rel=1e-14)
+    assert said[1] == pytest.approx(1 + february * 10 / FEBRUARY, rel=1e-14)
+    assert said[2] == pytest.approx(1 + february, rel=1e-14)
+    assert said[3] == pytest.approx((1 + february) * (1 + march / MARCH), rel=1e-14)
+    assert compounded(daily, backtest) == pytest.approx(backtest.net_return, abs=1e-15)
 
 
 def test_the_drawdown_within_a_month_is_deeper_than_at_its_end():
@@ -161,23 +176,30 @@ def test_a_backtest_without_rows_has_no_days():
 
 BOOKS: dict[str, dict[str, Any]] = {
     "equal": {},
-    "quarterly": {"rebalance_months": 3},
+    "quarterly": {},
     "levered": {"gross": 1.8},
     "long_short": {"type": "long_short", "select": {"top_k": 2}, "gross": 1.5, "net": 0.3},
-    "yearly_long_short": {"type": "long_short", "select": {"top_k": 1}, "rebalance_months": 12},
+    "yearly_long_short": {"type": "long_short", "select": {"top_k": 1}},
 }
+EVERY = {"quarterly": 3, "yearly_long_short": 12}
 
 
+DEAR = {"spread_bps": {"A": 30.0}, "impact": 1.0, "capital": 1e7}
+CASHES: dict[str, dict[str, Any]] = {"constant": {"yield_ann": 0.04}, "ticker": {"ticker": "B"}}
+
+
+@pytest.mark.parametrize("cash", CASHES)
 @pytest.mark.parametrize("trade_at", ["close", "next_close", "next_open"])
 @pytest.mark.parametrize("name", BOOKS)
-def test_days_compound_to_the_months_of_any_book_gaps_included(name: str, trade_at: str):
-    panel, prices = daily_market(36, "ABCDEF", seed=3)
+def test_days_compound_to_the_months_of_any_book_gaps_included(name: str, trade_at: str, cash: str):
+    panel, prices = traded_market(36, "ABCDEF", seed=3)
     assert np.isnan(panel.price[3:, :5]).any()
     strategy = ranked(
         {"min_names": 2} | BOOKS[name],
+        schedule={"every_months": EVERY.get(name, 1)},
         execution={"trade_at": trade_at},
-        cash={"yield_ann": 0.04},
-        costs={"borrow_ann": 0.01, "margin_spread_ann": 0.02},
+        cash=CASHES[cash],
+        costs={"borrow_ann": 0.01, "margin_spread_ann": 0.02} | DEAR,
     )
     score = np.random.default_rng(1).standard_normal(panel.price.shape)
     score[np.isnan(panel.price)] = NAN
@@ -185,6 +207,7 @@ def test_days_compound_to_the_months_of_any_book_gaps_included(name: str, trade_
     backtest = simulate(strategy, book, panel, np.full(36, NAN))
     daily = daily_book(strategy, book, panel, backtest, prices)
     assert len(backtest.dates) == 35
+    assert backtest.impact_cost.any()
     assert compounded(daily, backtest) == pytest.approx(backtest.net_return, abs=1e-12)
     ends = np.isin(daily.dates, backtest.dates)
     assert daily.nav[ends] == pytest.approx(backtest.nav, rel=1e-12)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from factorlab_assets.core.calendar import month_ends
-from factorlab_assets.core.holding import Carry, carried, drifted, earned, legs, rebalances
+from factorlab_assets.core.holding import (
+    Carry,
+    carried,
+    cash_returns,
+    drifted,
+    earned,
+    legs,
+    rebalances,
+)
+from factorlab_assets.strategy_book import Cash, Schedule
 from factorlab_tests.small_panels import NAN, panel_of, strategy_of
 
 
@@ -25,10 +34,37 @@ def test_annual_rates_of_a_strategy_are_twelfths_and_its_yield_compounds():
     strategy = strategy_of(
         costs={"margin_spread_ann": 0.012, "borrow_ann": 0.024}, cash={"yield_ann": 0.05}
     )
-    carry = Carry.of(strategy)
+    carry = Carry.of(strategy, panel_of({"A": [1.0, 1.0, 1.0]}))
     assert carry.spread == pytest.approx(0.001, rel=1e-14)
     assert carry.borrow == pytest.approx(0.002, rel=1e-14)
-    assert (1.0 + carry.rf) ** 12 == pytest.approx(1.05, rel=1e-14)
+    assert (1.0 + carry.rf) ** 12 == pytest.approx([1.05, 1.05], rel=1e-14)
+
+
+def test_a_tickers_return_is_the_cash_rate_of_its_month():
+    panel = panel_of({"A": [1.0, 1.0, 1.0], "SHY": [100.0, 101.0, 100.0]})
+    carry = Carry.of(strategy_of(cash={"ticker": "SHY"}), panel)
+    assert carry.rf == pytest.approx([0.01, 100 / 101 - 1], rel=1e-13)
+    assert carry.earned(np.array([[0.5], [0.75]])) == pytest.approx([0.005, -0.25 / 101], rel=1e-13)
+    assert carry.during(0).rf == pytest.approx(0.01, rel=1e-13)
+    assert carry.during(slice(1, 2)).earned(np.zeros((1, 1))) == pytest.approx(
+        [-1 / 101], rel=1e-13
+    )
+
+
+def test_the_cash_rate_is_of_marks_so_a_missing_month_is_made_up_for():
+    market = panel_of({"SHY": [NAN, 100, NAN, 102, 102]}, mark={"SHY": [NAN, 100, 101, NAN, 102]})
+    rates = cash_returns(Cash(ticker="SHY"), market)
+    assert rates == pytest.approx([0, 0.01, 0, 1 / 101], abs=1e-15)
+    assert cash_returns(Cash(ticker="BIL"), market).tolist() == [0.0] * 4
+    assert cash_returns(Cash(yield_ann=0.0), market).tolist() == [0.0] * 4
+
+
+def test_interest_is_told_by_its_parts():
+    carry = Carry(rf=0.01, spread=0.02, borrow=0.04)
+    cash, financing, borrow = carry.interest(np.array([[1.5, -0.25], [0.5, 0.0]]))
+    assert cash == pytest.approx([-0.0025, 0.005], abs=1e-17)
+    assert financing == pytest.approx([0.005, 0.0], abs=1e-17)
+    assert borrow == pytest.approx([0.01, 0.0], abs=1e-17)
 
 
 def test_weights_drift_with_the_whole_book_cash_included():
@@ -81,7 +117,7 @@ def test_the_first_leg_is_empty_where_nothing_trades_or_no_bar_is_there():
 
 def test_quarterly_rebalances_fall_on_quarter_ends_and_on_the_start():
     dates = month_ends("2020-01", "2020-12")
-    due = rebalances(dates, 1, 3)
+    due = rebalances(dates, 1, Schedule(every_months=3))
     assert np.flatnonzero(due).tolist() == [1, 2, 5, 8, 11]
-    assert np.flatnonzero(rebalances(dates, 0, 12)).tolist() == [0, 11]
-    assert rebalances(dates, 12, 1).sum() == 0
+    assert np.flatnonzero(rebalances(dates, 0, Schedule(every_months=12))).tolist() == [0, 11]
+    assert rebalances(dates, 12, Schedule()).sum() == 0

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from factorlab_assets.core import research
+from factorlab_assets.core.book import SELECTED, UNPRICED, Book
 from factorlab_assets.core.daily import Daily
 from factorlab_assets.core.identities import (
     compounding_violations,
     constraint_violations,
     identity_violations,
 )
-from factorlab_assets.core.portfolio import SELECTED, UNPRICED, Book
 from factorlab_assets.strategy import Resolved
+from factorlab_assets.strategy_book import Cash
 from factorlab_tests.small_panels import (
     NAN,
     daily_market,
@@ -25,6 +26,7 @@ from factorlab_tests.small_panels import (
     resolved_of,
     strategy_of,
 )
+from factorlab_tests.traded_panels import traded_market
 
 MARKET, DAYS = daily_market(30, "ABCDEF", seed=5)
 GOOD = [0.5, 0.5, 0.0]
@@ -84,19 +86,22 @@ class TestConstraints:
 
     def test_between_rebalances_weights_may_drift_but_not_change_sign(self):
         yearly = resolved_of(
-            strategy_of(portfolio={"max_weight": 0.5, "rebalance_months": 12}), "ABC"
+            strategy_of(portfolio={"max_weight": 0.5}, schedule={"every_months": 12}), "ABC"
         )
         assert broken(yearly, GOOD, [0.7, 0.3, 0.0], [0.8, 0.3, 0.0]) == set()
         assert broken(yearly, GOOD, [0.7, 0.3, -0.1], GOOD) == {("short position", "2020-02-28")}
 
     @pytest.mark.parametrize("kind", ["equal", "levered", "long_short"])
     def test_what_is_built_keeps_its_constraints(self, kind: str):
+        every = 3 if kind == "levered" else 1
         portfolio = {
             "equal": {"max_weight": 0.18},
-            "levered": {"gross": 1.7, "rebalance_months": 3},
+            "levered": {"gross": 1.7},
             "long_short": {"type": "long_short", "gross": 1.5, "net": -0.3, "max_weight": 0.25},
         }[kind]
-        cell = resolved_of(ranked(portfolio | {"min_names": 2}), "ABCDEF")
+        cell = resolved_of(
+            ranked(portfolio | {"min_names": 2}, schedule={"every_months": every}), "ABCDEF"
+        )
         cell.strategy.factors[0].params["lookback"] = 3
         book = research.run(cell, MARKET).book
         assert (book.reason == UNPRICED).any()
@@ -108,7 +113,8 @@ class TestConstraints:
 class TestIdentities:
     def case(self, trade_at: str, counted: str) -> tuple[Resolved, research.Result]:
         strategy = strategy_of(
-            portfolio={"rebalance_months": 3, "gross": 1.2},
+            portfolio={"gross": 1.2},
+            schedule={"every_months": 3},
             execution={"trade_at": trade_at, "turnover": counted},
             costs={"tc_bps": 7.0},
         )
@@ -119,11 +125,42 @@ class TestIdentities:
         cell, said = self.case(trade_at, counted)
         assert identity_violations(cell, MARKET, said.book, said.backtest) == []
 
+    def test_every_cost_and_a_cash_ticker_beside_the_universe_add_up(
+        self, trade_at: str, counted: str
+    ):
+        market, _ = traded_market(24, "ABCDEF", seed=5)
+        costs = {"tc_bps": 7.0, "spread_bps": {"B": 12.0}, "impact": 1.0, "capital": 1e8}
+        strategy = ranked(
+            {"type": "long_short", "select": {"top_k": 2}, "gross": 3.0, "net": 1.5},
+            schedule={"every_months": 3},
+            execution={"trade_at": trade_at, "turnover": counted},
+            costs=costs | {"borrow_ann": 0.02, "margin_spread_ann": 0.01},
+            cash={"ticker": "F"},
+        )
+        cell = resolved_of(strategy, "ABCDE")
+        cell.strategy.factors[0].params["lookback"] = 3
+        said = research.run(cell, market)
+        for column in ("impact_cost", "spread_cost", "financing", "borrow", "cash_return", "rf"):
+            assert getattr(said.backtest, column).any(), column
+        assert identity_violations(cell, market, said.book, said.backtest) == []
+        free = strategy.model_copy(update={"cash": Cash()})
+        other = cell.model_copy(update={"strategy": free})
+        found = identity_violations(other, market, said.book, said.backtest)
+        assert {"rf", "cash_return", "gross_return"} <= {row["rule"] for row in found}
+
     @pytest.mark.parametrize(
         ("column", "rules"),
         [
             ("turnover", {"turnover", "cost"}),
             ("cost", {"cost", "net_return"}),
+            ("commission", {"commission"}),
+            ("slippage", {"slippage"}),
+            ("spread_cost", {"spread_cost", "cost"}),
+            ("impact_cost", {"impact_cost", "cost"}),
+            ("n_volume_unknown", {"n_volume_unknown"}),
+            ("cash_return", {"cash_return"}),
+            ("financing", {"financing"}),
+            ("borrow", {"borrow"}),
             ("gross_return", {"gross_return", "net_return"}),
             ("rf", {"rf"}),
             ("net_return", {"net_return", "nav"}),
@@ -203,6 +240,20 @@ class TestCompounding:
         flat = Daily(daily.dates[kept], nothing, 1.0 + nothing, nothing)
         found = compounding_violations(flat, backtest)
         assert [row["date"] for row in found] == [str(backtest.dates[0].astype("M8[M]"))]
+
+    def test_months_after_the_days_came_to_nothing_are_not_compared(self):
+        daily, backtest = self.said.daily, self.said.backtest
+        assert daily is not None
+        net = daily.net_return[:60].copy()
+        net[-1] = -1.5
+        nav = np.cumprod(1.0 + net)
+        fall = nav / np.maximum.accumulate(np.maximum(nav, 1.0)) - 1.0
+        ruined = Daily(daily.dates[:60], net, nav, fall)
+        assert compounding_violations(ruined, backtest) == []
+        early = ruined.net_return
+        early[3] += 1e-6
+        found = {row["rule"] for row in compounding_violations(ruined, backtest)}
+        assert "days compound to month" in found
 
     def test_a_wrong_nav_or_drawdown_is_found(self):
         daily, backtest = self.said.daily, self.said.backtest

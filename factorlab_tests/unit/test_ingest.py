@@ -11,7 +11,7 @@ import pytest
 
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.ingest import Ingested, ingest
-from factorlab_assets.schemas import DISTRIBUTIONS, RAW_PRICES
+from factorlab_assets.schemas import CHARACTERISTICS, DISTRIBUTIONS, RAW_PRICES
 from factorlab_assets.settings import Settings
 from factorlab_assets.sources.vendor_csv import HEADER
 from factorlab_assets.store import Store
@@ -41,7 +41,9 @@ def run(tmp_path: Path, store: Store) -> Run:
             path.write_text(text)
     (tmp_path / "universes.yaml").write_text("u: {tickers: {SPY: Equity, IEF: Rates, GLD: Gold}}\n")
 
-    def run(folder: str, month: str = MONTH, paid: str = "", **said: Any) -> Ingested:
+    def run(
+        folder: str, month: str = MONTH, paid: str = "", own: str = "", **said: Any
+    ) -> Ingested:
         settings = Settings(
             _env_file=None,
             root=tmp_path,
@@ -50,6 +52,7 @@ def run(tmp_path: Path, store: Store) -> Run:
             source={"stooq": "stooq-files", "vendor": "alphavantage"}[folder],
             source_path=tmp_path / folder,
             distributions_path=tmp_path / paid if paid else None,
+            characteristics=Path(own) if own else None,
         )
         return ingest(store, settings, month, **said)
 
@@ -124,6 +127,27 @@ def test_bad_distributions_store_nothing(run: Run, store: Store, tmp_path: Path)
     for told in ("IEF,2024-05-31,11 (amount above 25% of", "XYZ,2024-05-31,1 (unknown ticker)"):
         assert told in str(error.value)
     assert store.versions() == []
+
+
+def test_panels_of_ones_own_are_of_tickers_with_bars_and_of_the_months_prices(
+    run: Run, store: Store, tmp_path: Path
+) -> None:
+    lines = ["ticker,date,date_avail,value", "SPY,2024-03-31,2024-05-31,2.5"]
+    (tmp_path / "own").mkdir()
+    panel = tmp_path / "own" / "size.csv"
+    panel.write_text("\n".join([*lines, "GLD,2024-03-31,2024-05-31,1"]))
+    done = run("stooq", own="own")
+    assert done.notes == ["size: 1 rows of 1 tickers without bars left out, as of GLD"]
+    (row,) = store.load(CHARACTERISTICS, [done.version.data_version_id]).to_pylist()
+    assert (row["ticker"], row["value"]) == ("SPY", 2.5)
+    second = run("vendor", own="own", second=True)
+    assert "characteristics are not read: no strategy reads a second source" in second.notes
+    assert store.load(CHARACTERISTICS, [second.version.data_version_id]).num_rows == 0
+    panel.write_text("\n".join([*lines, "IEF,2024-05-31,2024-03-31,1"]))
+    before = store.versions()
+    with pytest.raises(FactorLabError, match=r"size.csv line 3: IEF.*date_avail before date"):
+        run("stooq", own="own")
+    assert store.versions() == before
 
 
 def test_distributions_of_a_ticker_without_bars_are_left_out_aloud(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factorlab_assets.reports import inline
+from factorlab_assets.schemas import MEMBER_REASONS
 
 MONTHS = np.arange("2004-01", "2024-06", dtype="datetime64[M]").astype("datetime64[D]")
 BASES = st.sampled_from(["close", "total_return", "synthetic"])
@@ -121,3 +122,57 @@ def test_a_column_is_the_mean_of_its_dates() -> None:
     assert "|A|" + "█" * 20 + "▁" * 20 + "|0%|" in shown.split("\n")
     always = inline.weights_inline(MONTHS[:61], np.ones((61, 1)), ["A"], {}, basis="close")
     assert "|A|" + "█" * 31 + "|100%|" in always.split("\n")
+
+
+def test_members_are_counted_by_reason_over_time() -> None:
+    counts = np.array([[0, 4, 0], [1, 3, 0], [2, 2, 0], [4, 0, 0]], dtype=float)
+    shown = inline.members_inline(
+        MONTHS[:4], counts, ["member", "price too low", "never"], basis="close"
+    )
+    assert shown.splitlines() == [
+        "|names|2004-01 to 2004-04, ▁ 0 █ 4, price basis: close|now|",
+        "|-|-|-:|",
+        "|member|▁▃▅█|4|",
+        "|price too low|█▇▅▁|0|",
+    ]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 900), st.integers(0, 9999), BASES)
+def test_members_of_anything_fit(seed: int, n_dates: int, most: int, basis: str) -> None:
+    reasons = list(MEMBER_REASONS)
+    counts = np.random.default_rng(seed).integers(0, most + 1, (n_dates, len(reasons)))
+    days = np.datetime64("1950-01-31") + 30 * np.arange(n_dates)
+    shown = inline.members_inline(days, counts.astype(float), reasons, basis=basis)
+    assert _fits(shown)
+    assert ("SYNTHETIC" in shown) == (basis == "synthetic")
+    assert shown.startswith("no data") == (not counts.any())
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 1200), BASES)
+def test_a_thumbnail_of_any_costs_fits(seed: int, n: int, basis: str) -> None:
+    rng = np.random.default_rng(seed)
+    names = ("commission", "slippage", "spread cost", "impact cost", "borrow", "financing")
+    paid = {name: rng.exponential(0.001, n) for name in names}
+    shown = inline.costs_inline(np.datetime64("2004-01-01") + np.arange(n), paid, basis=basis)
+    assert _fits(shown)
+    assert len(shown.splitlines()) == 2 + len(names)
+
+
+def test_costs_are_told_per_year_by_what_was_paid() -> None:
+    twice = np.repeat([0.001, 0.002], len(MONTHS) // 2 + 1)[: len(MONTHS)]
+    paid = {"commission": twice, "slippage": 0.0 * twice, "borrow": 0.0005 + 0.0 * twice}
+    lines = inline.costs_inline(MONTHS, paid, basis="close").splitlines()
+    assert lines[0] == "|paid|2004-01 to 2024-05, ▁ 0 █ 2.4%, price basis: close|a year|"
+    assert [line.split("|")[1] for line in lines[2:]] == ["commission", "borrow"]
+    assert lines[2].endswith("|1.80%|")
+    assert lines[3].endswith("|0.60%|")
+    blocks = lines[2].split("|")[2]
+    assert set(blocks[: len(blocks) // 2 - 1]) == {"▅"}
+    assert set(blocks[len(blocks) // 2 + 1 :]) == {"█"}
+    assert set(lines[3].split("|")[2]) == {"▃"}
+
+
+def test_where_nothing_is_paid_the_thumbnail_says_so() -> None:
+    free = inline.costs_inline(MONTHS, {"commission": np.zeros(len(MONTHS))}, basis="synthetic")
+    assert free == "nothing was paid, **SYNTHETIC** prices"
+    assert inline.costs_inline(MONTHS[:0], {"a": np.zeros(0)}, basis="close").startswith("nothing")

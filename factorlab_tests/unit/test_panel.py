@@ -77,6 +77,14 @@ def test_total_returns_multiply_every_price_by_the_growth_of_its_day() -> None:
     np.testing.assert_array_equal(found, [2.0, 3.0, 4.0, NAN, 8.0])
 
 
+def test_beside_total_returns_stands_the_close_as_it_was_seen(panel: Panel) -> None:
+    assert panel.quoted is None
+    table = rows(("A", JAN, 1.0))
+    for known, close in ((table, 1.0), (table.append_column("seen", pa.array([1.5])), 1.5)):
+        assert panel_from_table(known).quoted is None
+        np.testing.assert_array_equal(panel_from_table(known, "total_return").quoted, [[close]])
+
+
 def test_selecting_sorts_drops_doubles_and_leaves_the_missing_unknown(panel: Panel) -> None:
     chosen = panel.select(["Z", "B", "AA", "B"])
     assert chosen.tickers.tolist() == ["AA", "B", "Z"]

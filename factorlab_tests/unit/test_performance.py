@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from factorlab_assets.core.backtest import Backtest, drawdown, growth
 from factorlab_assets.core.calendar import month_ends
 from factorlab_assets.core.daily import Daily
 from factorlab_assets.core.panel import Floats
-from factorlab_assets.core.performance import metrics, segments
+from factorlab_assets.core.performance import PAID, metrics, segments
 from factorlab_assets.schemas import METRICS
 from factorlab_tests.small_panels import NAN
 
@@ -22,7 +23,8 @@ def said_of(net: list[float] | Floats, benchmark: list[float] | None = None, rf:
     values = np.array(net, dtype=np.float64)
     other = np.full(len(values), NAN) if benchmark is None else np.array(benchmark)
     zero = np.zeros(len(values))
-    return metrics(values, np.full(len(values), rf), other, zero, zero)
+    paid = dict.fromkeys(PAID, zero)
+    return metrics(values, np.full(len(values), rf), other, zero, zero, **paid)
 
 
 def backtest_of(net: list[float], first: str = "2020-01", **columns: list[float]) -> Backtest:
@@ -30,20 +32,16 @@ def backtest_of(net: list[float], first: str = "2020-01", **columns: list[float]
     last = str(np.datetime64(first, "M") + (len(net) - 1))
     given = {name: np.array(column, dtype=np.float64) for name, column in columns.items()}
     zero, none = np.zeros(len(net)), np.zeros(len(net), dtype=np.int64)
-    arrays = {
+    arrays = {field.name: zero for field in fields(Backtest)} | {
         "dates": month_ends(first, last),
         "gross_return": values,
-        "cost": zero,
         "net_return": values,
-        "rf": zero,
-        "turnover": zero,
         "benchmark_return": np.full(len(net), NAN),
         "nav": growth(values),
         "drawdown": drawdown(growth(values)),
-        "gross_exposure": zero,
-        "net_exposure": zero,
         "n_holdings": none,
         "n_unpriced": none,
+        "n_volume_unknown": none,
     }
     return Backtest(**(arrays | given))
 
@@ -75,6 +73,19 @@ class TestFormulas:
         said = metrics(zero, zero, zero, np.array([1.0, 0.5]), np.array([0.001, 0.0]))
         assert said["turnover_ann"] == pytest.approx(9.0, rel=1e-14)
         assert said["cost_drag_ann"] == pytest.approx(0.006, rel=1e-14)
+
+    def test_what_was_paid_is_told_part_by_part_and_per_year(self):
+        backtest = backtest_of([0.1, 0.2], commission=[0.001, 0.003], borrow=[0.0, 0.002])
+        said = segments(backtest, None, None)[0]
+        assert said["commission_ann"] == pytest.approx(0.024, rel=1e-14)
+        assert said["borrow_ann"] == pytest.approx(0.012, rel=1e-14)
+        assert said["impact_cost_ann"] == said["financing_ann"] == 0.0
+
+    def test_ratios_are_over_the_cash_rate_of_each_month(self):
+        net, rf = [0.02, 0.03, 0.07], [0.01, 0.01, 0.03]
+        said = segments(backtest_of(net, rf=rf), None, None)[0]
+        same = segments(backtest_of([0.01, 0.02, 0.04]), None, None)[0]
+        assert said["sharpe"] == pytest.approx(same["sharpe"], rel=1e-12)
 
     def test_against_a_benchmark(self):
         said = said_of([0.02, 0.05, -0.01], [0.01, 0.03, 0.0])

@@ -7,24 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factorlab_assets.core.portfolio import REASONS, Book, build
+from factorlab_assets.core.book import Book
+from factorlab_assets.core.portfolio import build
 from factorlab_assets.strategy import Strategy
+from factorlab_tests.small_books import one_date, reasons
 from factorlab_tests.small_panels import NAN, panel_of, ranked, strategy_of
-
-
-def one_date(
-    strategy: Strategy, scores: list[float], raw: list[float] | None = None, **said: Any
-) -> Book:
-    """The book of a single date in which every ticker A, B, C … has a price."""
-    panel = panel_of({chr(65 + i): [100.0] for i in range(len(scores))})
-    said.setdefault("universe_size", len(scores))
-    if raw is not None:
-        said["raw_filter"] = np.array([raw])
-    return build(strategy, np.array([scores]), panel, **said)
-
-
-def reasons(book: Book, row: int = 0) -> list[str]:
-    return [REASONS[code] for code in book.reason[row]]
 
 
 class TestSelection:
@@ -265,8 +252,8 @@ class TestDrift:
             portfolio={
                 "weighting": "fixed",
                 "fixed_weights": {"A": 0.5, "B": 0.3},
-                "rebalance_months": 3,
             },
+            schedule={"every_months": 3},
         )
         book = build(strategy, np.zeros((4, 2)), panel, universe_size=2)
         grown = [0.55 / 1.05, 0.3 / 1.05]
@@ -278,7 +265,8 @@ class TestDrift:
     def test_cash_that_earns_interest_shrinks_the_weights(self):
         panel = panel_of({"A": [100, 100]}, first="2020-03")
         strategy = strategy_of(
-            portfolio={"weighting": "fixed", "fixed_weights": {"A": 0.5}, "rebalance_months": 3},
+            portfolio={"weighting": "fixed", "fixed_weights": {"A": 0.5}},
+            schedule={"every_months": 3},
             cash={"yield_ann": 0.5},
         )
         book = build(strategy, np.zeros((2, 1)), panel, universe_size=1)
@@ -287,22 +275,22 @@ class TestDrift:
 
     def test_a_short_that_rises_grows_and_a_long_short_book_keeps_no_balance(self):
         panel = panel_of({"A": [100, 110], "B": [100, 120]}, first="2020-03")
-        strategy = ranked({"type": "long_short", "select": {"top_k": 1}, "rebalance_months": 3})
+        strategy = ranked(
+            {"type": "long_short", "select": {"top_k": 1}}, schedule={"every_months": 3}
+        )
         book = build(strategy, np.array([[2.0, 1.0], [1.0, 2.0]]), panel, universe_size=2)
         assert book.weights[0].tolist() == [0.5, -0.5]
         assert book.weights[1] == pytest.approx([0.55 / 0.95, -0.6 / 0.95], rel=1e-14)
 
     def test_the_start_trades_though_its_month_is_not_due(self):
         panel = panel_of({"A": [1.0, 1.0, 2.0]}, first="2020-01")
-        book = build(strategy_of(portfolio={"rebalance_months": 12}), np.zeros((3, 1)), panel)
+        book = build(strategy_of(schedule={"every_months": 12}), np.zeros((3, 1)), panel)
         assert book.weights.tolist() == [[1.0], [1.0], [1.0]]
         assert reasons(book) == ["selected: at max_weight"]
 
     def test_weights_bought_at_the_next_open_drift_from_there(self):
         panel = panel_of({"A": [100, 120], "B": [50, 50]}, first="2020-03", entry={"A": [NAN, 110]})
-        strategy = strategy_of(
-            portfolio={"rebalance_months": 3}, execution={"trade_at": "next_open"}
-        )
+        strategy = strategy_of(schedule={"every_months": 3}, execution={"trade_at": "next_open"})
         book = build(strategy, np.zeros((2, 2)), panel, universe_size=2)
         grown = 0.5 * 120 / 110
         assert book.weights[1] == pytest.approx(
@@ -371,7 +359,7 @@ class TestUnpriced:
     def test_it_is_delisted_between_rebalances_too(self):
         panel = panel_of({"A": [1, NAN, NAN, NAN, NAN], "B": [1.0] * 5}, first="2020-01")
         score = np.where(np.isnan(panel.price), NAN, 0.0)
-        strategy = strategy_of(portfolio={"rebalance_months": 12})
+        strategy = strategy_of(schedule={"every_months": 12})
         book = build(strategy, score, panel, universe_size=2)
         assert book.weights[:, 0].tolist() == [0.5, 0.5, 0.5, 0.0, 0.0]
         assert book.weights[:, 1].tolist() == [0.5] * 5

@@ -18,7 +18,7 @@ from factorlab_assets.core.reconcile import reconcile
 from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_assets.sources.stooq_files import StooqFiles
 from factorlab_assets.store_partitions import arrow_schema
-from factorlab_assets.strategy import load_universes
+from factorlab_assets.universes import load_universes
 
 DAYS = sessions(dt.date(2020, 1, 2), dt.date(2020, 12, 31)).tolist()
 TICKERS = ("A", "B", "C", "D", "E", "F")

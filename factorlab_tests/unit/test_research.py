@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from factorlab_assets.core import factors, research, tables
+from factorlab_assets.core import combine, factors, research, signals, tables
 from factorlab_assets.core.panel import Panel
 from factorlab_assets.core.research import Signals
 from factorlab_assets.errors import FactorLabError
@@ -41,7 +41,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "top_three": {
         "factors": [factor("xsmom")],
-        "portfolio": {"select": {"top_k": 3}, "rebalance_months": 3},
+        "portfolio": {"select": {"top_k": 3}},
+        "schedule": {"every_months": 3},
         "execution": {"trade_at": "next_open"},
         "costs": {"tc_bps": 12.5},
     },
@@ -68,7 +69,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def resolved(name: str) -> Resolved:
     strategy = strategy_of(**({"costs": {}} | CASES[name] | {"name": name}))
-    return resolved_of(strategy, None if strategy.universe == "all" else TICKERS[1:])
+    return resolved_of(strategy, None if strategy.universe.of == "all" else TICKERS[1:])
 
 
 def stored(table: pa.Table, order: Sequence[str]) -> pa.Table:
@@ -93,21 +94,21 @@ def same(left: object, right: object) -> None:
 def test_the_path_through_stored_tables_is_the_path_without_them_to_the_last_bit():
     cells = {name: resolved(name) for name in CASES}
     whole = {name: research.run(cell, MARKET, DAYS) for name, cell in cells.items()}
-    panels = {name: research.universe(cell, MARKET) for name, cell in cells.items()}
+    panels = {name: signals.universe(cell, MARKET) for name, cell in cells.items()}
     by = ("strategy", "date", "ticker")
 
-    computed = {name: research.compute_signals(cell, MARKET) for name, cell in cells.items()}
+    computed = {name: signals.compute_signals(cell, MARKET) for name, cell in cells.items()}
     rows = tables.signals_table((n, panels[n], s) for n, s in computed.items())
     found = tables.by_strategy(stored(rows, (*by, "factor")))
     assert set(found) == {"trend", "top_three", "composite"}
     nothing = rows.slice(0, 0)
     for name, cell in cells.items():
         keys = [f.key for f in cell.strategy.factors]
-        signals = tables.signals_from_table(found.get(name, nothing), panels[name], keys)
-        same(signals, whole[name].signals)
-        computed[name] = signals
+        read = tables.signals_from_table(found.get(name, nothing), panels[name], keys)
+        same(read, whole[name].signals)
+        computed[name] = read
 
-    scores = {n: research.combine(c, MARKET, computed[n]) for n, c in cells.items()}
+    scores = {n: combine.combine(c, MARKET, computed[n]) for n, c in cells.items()}
     table = stored(tables.scores_table((n, panels[n], s) for n, s in scores.items()), by)
     for name, part in tables.by_strategy(table).items():
         scores[name] = tables.scores_from_table(part, panels[name])
@@ -151,7 +152,7 @@ class TestSteps:
             np.ones((3, 1, 2)),
             np.array([[[1.0, 1.0]], [[2.0, NAN]], [[3.0, 3.0]]]),
         )
-        score = research.combine(cell, MARKET, signals)
+        score = combine.combine(cell, MARKET, signals)
         assert score[0, 0] == pytest.approx((0.7 + 1.0 - 0.6) / 1.4, rel=1e-14)
         assert np.isnan(score[0, 1])
 
@@ -169,7 +170,7 @@ class TestSteps:
     def test_a_delay_moves_a_factor_back(self):
         def raw(delay: int) -> np.ndarray:
             strategy = strategy_of(factors=[factor("xsmom", delay)])
-            return research.compute_signals(resolved_of(strategy, TICKERS), MARKET).raw[0]
+            return signals.compute_signals(resolved_of(strategy, TICKERS), MARKET).raw[0]
 
         assert np.array_equal(raw(2)[2:], raw(0)[:-2], equal_nan=True)
         assert np.isfinite(raw(2)).any()
@@ -260,6 +261,45 @@ class TestNotStarted:
         with pytest.raises(FactorLabError, match=r"at most 2 of 2 .* at least 3") as caught:
             research.check_started(cell, market, said.score, said.book)
         assert "strategy test: 2020-01-31 to 2020-02-28" in str(caught.value)
+
+    def test_a_cash_ticker_that_nobody_ingested_is_an_error_that_names_it(self):
+        market = panel_of({"A": [1.0, 1.0], "SHY": [1.0, NAN], "BIL": [NAN, NAN]})
+        for ticker in ("XYZ", "BIL"):
+            cell = resolved_of(strategy_of(cash={"ticker": ticker}), ["A"])
+            said = research.run(cell, market)
+            with pytest.raises(FactorLabError, match=f"cash.* {ticker}"):
+                research.check_started(cell, market, said.score, said.book)
+        cell = resolved_of(strategy_of(cash={"ticker": "SHY"}), ["A"])
+        said = research.run(cell, market)
+        research.check_started(cell, market, said.score, said.book)
+
+    def test_a_window_longer_than_the_history_is_named(self):
+        said = [factor("trend"), factor("low_vol", delay=2)]
+        cell = resolved_of(strategy_of(factors=said), ["A"])
+        market = panel_of({"A": [1.0] * 8})
+        run = research.run(cell, market)
+        with pytest.raises(FactorLabError) as caught:
+            research.check_started(cell, market, run.score, run.book)
+        assert "at any of 8 month-ends" in str(caught.value)
+        assert "factor low_vol has its first value after 9 month-ends" in str(caught.value)
+
+    def test_a_market_that_the_data_do_not_have_is_named(self):
+        own = {"lookback": 1, "market": "SHY"}
+        said = [{"name": "trend_excess", "delay": 0, "params": own}]
+        cell = resolved_of(strategy_of(factors=said), ["A"])
+        for prices, is_there in (
+            ({}, False),
+            ({"SHY": [NAN] * 4}, False),
+            ({"SHY": [1] * 4}, True),
+        ):
+            market = panel_of({"A": [1.0] * 4} | prices)
+            run = research.run(cell, market)
+            if is_there:
+                research.check_started(cell, market, run.score, run.book)
+                continue
+            with pytest.raises(FactorLabError, match="to be compared with has no prices") as caught:
+                research.check_started(cell, market, run.score, run.book)
+            assert "factor trend_excess: parameter market. Got: SHY" in str(caught.value)
 
     def test_starting_at_the_last_date_is_too_late_and_one_before_is_not(self):
         cell = resolved_of(strategy_of(), ["A"])

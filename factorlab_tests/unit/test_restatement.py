@@ -17,7 +17,8 @@ from factorlab_assets.price_rules import PriceRules
 from factorlab_assets.prices import Inputs
 from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_assets.store import Store, Version
-from factorlab_assets.strategy import Resolved, load_strategies, load_universes, resolve
+from factorlab_assets.strategy import Resolved, load_strategies, resolve
+from factorlab_assets.universes import load_universes
 from factorlab_tests.store_samples import bars, experiment, ingest
 
 SHIPPED = PROJECT_ROOT / "data"

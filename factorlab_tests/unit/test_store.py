@@ -43,7 +43,8 @@ def store(tmp_path: Path) -> Store:
 
 def weights(cell: str, weight: float = 1.0) -> pa.Table:
     rows = scores(cell).rename_columns(["month", "strategy", "date", "ticker", "weight"])
-    return changed(rows, 0, weight=weight).append_column("reason", pa.array(["x"] * 4))
+    rows = changed(rows, 0, weight=weight).append_column("reason", pa.array(["x"] * 4))
+    return rows.append_column("outcome", pa.array([""] * 4))
 
 
 # Partitions
@@ -61,7 +62,9 @@ def test_what_was_written_is_loaded_in_order_of_its_key(store: Store) -> None:
 
 def test_columns_are_matched_by_name(store: Store) -> None:
     rows = weights("a").append_column("date2", scores("a").column("date")).drop_columns("date")
-    rows = rows.rename_columns(["month", "strategy", "ticker", "weight", "reason", "date"])
+    rows = rows.rename_columns(
+        ["month", "strategy", "ticker", "weight", "reason", "outcome", "date"]
+    )
     store.write_partitions(WEIGHTS, rows, {A: "one"}, [Verdict(A, "constraints", True)])
     assert store.load(WEIGHTS, [A]) == weights("a")
 

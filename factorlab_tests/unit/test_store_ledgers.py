@@ -17,7 +17,7 @@ import pytest
 
 from factorlab_assets import lock, store_experiments
 from factorlab_assets.errors import FactorLabError, RefusedError
-from factorlab_assets.schemas import MONTHLY_RETURNS, RAW_PRICES, SCORES
+from factorlab_assets.schemas import CHARACTERISTICS, MONTHLY_RETURNS, RAW_PRICES, SCORES
 from factorlab_assets.sources.base import PRICE_SCHEMA
 from factorlab_assets.store import Store, Verdict
 from factorlab_assets.store_partitions import arrow_schema
@@ -30,6 +30,7 @@ from factorlab_tests.store_samples import (
     ingest,
     paid,
     scores,
+    size,
 )
 
 A = cell_key("a")
@@ -98,6 +99,37 @@ def test_distributions_belong_to_the_content(store: Store) -> None:
         stored = con.sql(f"SELECT {columns} FROM distributions ORDER BY split, amount").fetchall()
     figures = [(ids[1], 0.5, 1.0), (ids[2], 0.6, 1.0), (ids[3], 0.5, 2.0)]
     assert stored == [(id_, "A", dt.date(2024, 5, 30), *row) for id_, *row in figures]
+
+
+def test_characteristics_belong_to_the_content(store: Store) -> None:
+    given = [size(), size(2.0), size(known=13), size(panel="other"), size(), None]
+    ids = [ingest(store, bars("A"), characteristics=rows).data_version_id for rows in given]
+    assert ids[0] == ids[4]
+    assert len(set(ids)) == 5
+    (row,) = store.load(CHARACTERISTICS, [ids[2]]).to_pylist()
+    assert (row["panel"], row["date_avail"], row["value"]) == ("size", dt.date(2024, 5, 13), 1.0)
+    assert store.load(CHARACTERISTICS, [ids[5]]).num_rows == 0
+
+
+def test_without_characteristics_a_version_is_named_as_before_there_were_any(store: Store) -> None:
+    for none in (None, size().slice(0, 0)):
+        named = ingest(store, bars("A"), characteristics=none).data_version_id
+        assert named == "2024-05-ca630aebf02d"
+
+
+def test_a_pruned_version_takes_its_characteristics_with_it(store: Store) -> None:
+    first = ingest(store, bars("A"), characteristics=size()).data_version_id
+    ingest(store, bars("A"), characteristics=size(2.0))
+    assert store.prune(dry_run=False) == [first]
+    with store.read() as con:
+        values = con.sql("SELECT value FROM characteristics").fetchall()
+    assert values == [(2.0,)]
+
+
+def test_a_characteristic_of_after_the_months_end_is_refused(store: Store) -> None:
+    late = size().set_column(3, "date_avail", pa.array([dt.date(2024, 6, 3)]))
+    with pytest.raises(RefusedError, match=r"after the month's end.*characteristics, .*date_avail"):
+        ingest(store, bars("A"), characteristics=late)
 
 
 def test_the_same_bars_of_another_month_are_another_version(store: Store) -> None:

@@ -13,16 +13,15 @@ import yaml
 from factorlab_assets.core import factors
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.strategy import (
-    Cash,
     Resolved,
     Strategy,
-    Universe,
     check_name,
     load_strategies,
     load_strategy,
-    load_universes,
     resolve,
 )
+from factorlab_assets.strategy_book import Cash
+from factorlab_assets.universes import NamedUniverse, load_universes
 from factorlab_tests.conftest import PROJECT_ROOT
 
 PLAIN = """
@@ -35,8 +34,8 @@ portfolio:
   select: {top_k: 2}
 """
 UNIVERSES = {
-    "etf13": Universe(tickers={"SPY": "Equity", "IEF": "Rates", "GLD": "Commodity"}),
-    "bonds": Universe(tickers={"IEF": "Rates", "TLT": "Rates"}),
+    "etf13": NamedUniverse(tickers={"SPY": "Equity", "IEF": "Rates", "GLD": "Commodity"}),
+    "bonds": NamedUniverse(tickers={"IEF": "Rates", "TLT": "Rates"}),
 }
 
 
@@ -105,16 +104,22 @@ def test_a_file_is_read_with_its_name_and_every_default_spelled_out(tmp_path: Pa
         (("portfolio.select.top_k", 0), "portfolio.select.top_k. Got: 0. Expected: greater than"),
         (("costs", {"tc_bps": float("nan")}), "costs.tc_bps. Got: nan. Expected: a finite number"),
         (("portfolio.weighting", "cap"), "portfolio.weighting. Got: 'cap'. Expected: 'equal',"),
-        (("portfolio.rebalance_months", 4), "portfolio.rebalance_months. Got: 4. Expected: 1, 2,"),
         (
-            ("factors.0.transforms.0.kind", "demean"),
-            "factors[0].transforms[0]. Expected: Input tag 'demean' found using 'kind'",
+            ("schedule", {"every_months": 0}),
+            "schedule.every_months. Got: 0. Expected: greater than",
+        ),
+        (
+            ("factors.0.transforms.0.kind", "median"),
+            "factors[0].transforms[0]. Expected: Input tag 'median' found using 'kind'",
         ),
         (("in_sample_until", "2024-13"), "in_sample_until. Got: '2024-13'. Expected: String"),
         (("benchmark", "spy"), "benchmark. Got: 'spy'. Expected: an upper-case ticker, equal"),
         (("benchmark", "strategy:../x"), "benchmark. Got: 'strategy:../x'. Expected: an upper"),
         # contradictions
-        (("portfolio.select.fraction", 0.2), "portfolio.select. Expected: give top_k or fraction"),
+        (
+            ("portfolio.select.fraction", 0.2),
+            "portfolio.select. Expected: give one of top_k, fraction",
+        ),
         (("portfolio.weighting", "fixed"), "portfolio. Expected: fixed_weights go with weighting"),
         (("portfolio.net", 0.5), "portfolio. Expected: net is 1 in such a book; leave it out"),
         (
@@ -260,7 +265,7 @@ def test_unknown_universes_and_benchmarks_and_stray_fixed_weights_are_refused() 
 def test_universes_are_read_and_their_mistakes_told(tmp_path: Path) -> None:
     path = tmp_path / "universes.yaml"
     path.write_text("mine:\n  tickers: {SPY: Equity}\n")
-    assert load_universes(path) == {"mine": Universe(tickers={"SPY": "Equity"})}
+    assert load_universes(path) == {"mine": NamedUniverse(tickers={"SPY": "Equity"})}
     path.write_text("mine:\n  tickers: {SPY: 5}\n")
     with pytest.raises(FactorLabError, match=r"universes.yaml: mine\.tickers\.SPY\. Got: 5"):
         load_universes(path)
@@ -291,7 +296,7 @@ def test_a_default_written_out_leaves_the_configuration_alone() -> None:
         {"factors": [{"name": "trend", "delay": 0}]},
         {"factors": [{"name": "trend", "delay": 1, "params": {"lookback": 6}}]},
         {"portfolio": {"select": {"top_k": 3}}},
-        {"portfolio": {"select": {"top_k": 2}, "rebalance_months": 3}},
+        {"schedule": {"every_months": 3}},
         {"execution": {"trade_at": "next_close"}},
         {"costs": {"tc_bps": 6}},
         {"cash": {"yield_ann": 0.02}},

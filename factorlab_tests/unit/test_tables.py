@@ -8,7 +8,8 @@ import pytest
 
 from factorlab_assets import schemas
 from factorlab_assets.core import tables
-from factorlab_assets.core.portfolio import DRIFT, SELECTED, Book
+from factorlab_assets.core.book import DRIFT, SELECTED, Book
+from factorlab_assets.core.membership import Members
 from factorlab_assets.core.research import Signals
 from factorlab_assets.errors import FactorLabError
 from factorlab_tests.small_panels import NAN, panel_of
@@ -34,6 +35,26 @@ def test_signals_have_a_row_where_the_raw_value_is_known_and_a_null_where_the_si
     ]
 
 
+def test_members_have_every_ticker_on_every_date_and_come_back_the_same():
+    reason = np.array([[0, 1], [6, 0], [3, 4]], dtype=np.int8)
+    found = Members(reason == 0, reason, is_filtered=True)
+    table = tables.members_table([("one", PANEL, found)])
+    rows = [(r["date"].month, r["ticker"], r["is_member"], r["reason"]) for r in table.to_pylist()]
+    assert rows == [
+        (1, "A", True, "member"),
+        (1, "B", False, "no month-end price"),
+        (2, "A", False, "not among the largest"),
+        (2, "B", True, "member"),
+        (3, "A", False, "too short a history"),
+        (3, "B", False, "price too low"),
+    ]
+    again = tables.members_from_table(table, PANEL, is_filtered=True)
+    assert again.reason.tolist() == reason.tolist()
+    assert again.allowed is not None
+    assert again.allowed.tolist() == (reason == 0).tolist()
+    assert tables.members_from_table(table, PANEL, is_filtered=False).allowed is None
+
+
 def test_weights_have_every_ticker_on_every_date_from_the_start_with_the_reason():
     book = Book(
         np.array([[0.0, 0.0], [1.0, 0.0], [0.9, 0.0]]),
@@ -52,6 +73,7 @@ def test_weights_have_every_ticker_on_every_date_from_the_start_with_the_reason(
 @pytest.mark.parametrize(
     ("table", "schema"),
     [
+        (tables.members_table([]), schemas.MEMBERSHIPS),
         (tables.signals_table([("s", PANEL, SIGNALS)]), schemas.FACTOR_SIGNALS),
         (tables.scores_table([("s", PANEL, PANEL.price)]), schemas.SCORES),
         (tables.weights_table([]), schemas.WEIGHTS),
@@ -64,6 +86,7 @@ def test_weights_have_every_ticker_on_every_date_from_the_start_with_the_reason(
 def test_columns_are_those_of_the_schema_less_the_month(table: pa.Table, schema: schemas.Table):
     assert table.column_names == [name for name in schema.columns if name != "month"]
     kinds = {"VARCHAR": "string", "DOUBLE": "double", "BIGINT": "int64", "DATE": "date32[day]"}
+    kinds["BOOLEAN"] = "bool"
     for name in table.column_names:
         assert str(table.schema.field(name).type) == kinds[schema.columns[name]]
 

@@ -11,26 +11,45 @@ from typing import Any
 
 from factorlab_assets.core.factors import (
     defensive,
+    liquidity,
     momentum,
+    outside,
     quality,
     reversal,
     seasonality,
     trend,
     value,
 )
-from factorlab_assets.core.factors.base import FactorSpec, Param, lag
+from factorlab_assets.core.factors.base import Data, FactorSpec, Param, Params, lag
 from factorlab_assets.core.panel import Floats
 
-__all__ = ["REGISTRY", "FactorSpec", "Param", "check", "compute", "window"]
+__all__ = [
+    "FAMILIES",
+    "REGISTRY",
+    "Data",
+    "FactorSpec",
+    "Param",
+    "Params",
+    "check",
+    "compute",
+    "window",
+]
 
-REGISTRY: dict[str, FactorSpec] = {
-    spec.name: spec
-    for family in (trend, momentum, reversal, value, defensive, quality, seasonality)
-    for spec in family.FACTORS
+FAMILIES: dict[str, tuple[FactorSpec, ...]] = {
+    "trend": trend.FACTORS,
+    "momentum": momentum.FACTORS,
+    "reversal": reversal.FACTORS,
+    "value": value.FACTORS,
+    "defensive": defensive.FACTORS,
+    "quality": quality.FACTORS,
+    "liquidity": liquidity.FACTORS,
+    "seasonality": seasonality.FACTORS,
+    "outside": outside.FACTORS,
 }
+REGISTRY: dict[str, FactorSpec] = {spec.name: spec for own in FAMILIES.values() for spec in own}
 
 
-def check(name: str, params: Mapping[str, Any]) -> dict[str, int]:
+def check(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Every parameter of factor `name`: the given ones, checked, and the defaults of the others.
 
     Raises
@@ -51,18 +70,17 @@ def check(name: str, params: Mapping[str, Any]) -> dict[str, int]:
     known = {param.name: param for param in spec.params}
     unknown = sorted(set(params) - set(known))
     if unknown:
-        raise ValueError(
-            f"factor {name}: no parameter {', '.join(unknown)}; there are {', '.join(known)}"
-        )
+        there = ", ".join(known) or "none"
+        raise ValueError(f"factor {name}: no parameter {', '.join(unknown)}; there are {there}")
     full = {key: params.get(key, param.default) for key, param in known.items()}
-    for key, number in full.items():
-        low, high = known[key].low, known[key].high
-        if type(number) is not int or not low <= number <= high:
+    for key, given in full.items():
+        if not known[key].allows(given):
             raise ValueError(
-                f"factor {name}: parameter {key}: got {number!r}, "
-                f"allowed a whole number from {low} to {high}"
+                f"factor {name}: parameter {key}: got {given!r}, allowed {known[key].allowed}"
             )
-    if spec.last(full) >= spec.first(full):
+    if refused := spec.refuses(full):
+        raise ValueError(f"factor {name}: {refused}")
+    if spec.reads == "prices" and spec.last(full) >= spec.first(full):
         raise ValueError(
             f"factor {name}: got {full}, where the newest price used, {spec.last(full)} months "
             f"back, is not after the oldest, {spec.first(full)} months back"
@@ -81,31 +99,36 @@ def complete(name: str, params: Mapping[str, Any], delay: int | None) -> tuple[d
 
 
 def window(name: str, params: Mapping[str, Any], delay: int) -> str:
-    """Which month-end prices a signal dated t uses.
+    """Which month-end prices, months of daily bars, or values of a panel a signal dated t uses.
 
     >>> window("trend", {"lookback": 12}, 1), window("xsmom", {}, 0)
     ('P[t−13] … P[t−1]', 'P[t−12] … P[t−1]')
+    >>> window("low_vol_daily", {"lookback": 3}, 1), window("characteristic", {"panel": "pe"}, 0)
+    ('daily P[t−4] … P[t−1]', 'X[t]')
     """
     spec, full = REGISTRY[name], check(name, params)
     oldest, newest = spec.first(full) + delay, spec.last(full) + delay
-    return f"{_price(oldest)} … {_price(newest)}"
+    if spec.reads == "outside":
+        return _at("X", newest)
+    daily = "daily " if spec.reads == "bars" else ""
+    return f"{daily}{_at('P', oldest)} … {_at('P', newest)}"
 
 
-def compute(name: str, price: Floats, params: Mapping[str, Any], delay: int) -> Floats:
+def compute(name: str, data: Data, params: Mapping[str, Any], delay: int) -> Floats:
     """The factor's values, known at each date's close, higher = more attractive.
 
     Parameters
     ----------
-    price : (..., T, N) prices of consecutive month-ends, NaN = not known.
+    data : prices of consecutive month-ends (..., T, N), and what else the factor reads.
     params : as `check` takes them.
     delay : whole months that the values are moved back.
 
     Returns
     -------
-    (..., T, N), in the factor's own unit; NaN where a price that it needs is not known.
+    (..., T, N), in the factor's own unit; NaN where something that it needs is not known.
     """
-    return lag(REGISTRY[name].compute(price, check(name, params)), delay)
+    return lag(REGISTRY[name].compute(data, check(name, params)), delay)
 
 
-def _price(months_back: int) -> str:
-    return f"P[t−{months_back}]" if months_back else "P[t]"
+def _at(what: str, months_back: int) -> str:
+    return f"{what}[t−{months_back}]" if months_back else f"{what}[t]"

@@ -8,15 +8,19 @@ Arrays are (..., T, N). What an operation over months needs and does not know ma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any, Literal
 
 import numpy as np
 
+from factorlab_assets.core.bars import Bars
 from factorlab_assets.core.panel import Floats
+from factorlab_assets.schemas import TICKER_PATTERN
 
-Params = Mapping[str, int]
+Params = Mapping[str, Any]
 
 NO_SPREAD = 1e-12
 """A standard deviation below this, per 1 + the mean return in size, is the rounding of returns."""
@@ -24,35 +28,79 @@ NO_SPREAD = 1e-12
 
 @dataclass(frozen=True)
 class Param:
-    """A whole number that a factor is computed with, from `low` to `high`."""
+    """What a factor is computed with: a whole number from `low` to `high`, a ticker or a name.
+
+    A factor with a parameter `market` is given that ticker's prices beside its own.
+    """
 
     name: str
-    default: int
-    low: int
-    high: int
-    meaning: str
+    default: int | str
+    low: int = 0
+    high: int = 0
+    meaning: str = ""
+    pattern: str = ""
+    """Of a text; empty for a whole number."""
 
     @property
     def described(self) -> str:
+        """Default and what is allowed."""
+        if self.pattern:
+            return f"default {self.default}" if self.default else "required"
         return f"default {self.default}, {self.low} to {self.high}"
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        if self.pattern:
+            return f"text of the form {self.pattern}"
+        return f"a whole number from {self.low} to {self.high}"
+
+    def allows(self, value: object) -> bool:
+        """Whether the value may be given."""
+        if self.pattern:
+            return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+        return type(value) is int and self.low <= value <= self.high
+
+
+MARKET = Param("market", "SPY", meaning="ticker of the market", pattern=TICKER_PATTERN)
+"""The parameter of a factor that compares with a market."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a factor may look at: everything is known at the last of its T month-ends.
+
+    price : (..., T, N) month-end prices, NaN = not known. market : (..., T, 1) those of the ticker
+    that the parameter `market` names. bars : the daily bars of the N tickers, and market_bars :
+    (D, 1) daily closes of that ticker, where the factor `reads` "bars". outside : (T, N) a user's
+    own panel, as known at each date, where it reads "outside".
+    """
+
+    price: Floats
+    market: Floats | None = None
+    bars: Bars | None = None
+    market_bars: Floats | None = None
+    outside: Floats | None = None
 
 
 @dataclass(frozen=True)
 class FactorSpec:
     """A factor: how to compute it, its parameters, its timing and where it comes from.
 
-    compute : month-end prices (..., T, N) and every parameter -> values of the same shape, before
-        any delay, signed so that higher is more attractive; NaN where a needed price is not known.
+    compute : `Data` and every parameter -> values (..., T, N), before any delay, signed so that
+        higher is more attractive; NaN where something that is needed is not known.
+    reads : "prices" (month-ends), "bars" (daily too) or "outside" (a user's own panel).
     delay : months that the values are moved back unless a strategy says otherwise.
     sign : +1 where the raw quantity itself is attractive, -1 where `compute` has negated it.
     first, last : all parameters -> how many months before the signal the oldest and the newest
         price used lie, before any delay.
+    refuses : all parameters, each allowed on its own -> what is wrong with them together, or "".
     """
 
     name: str
     summary: str
     formula: str
-    compute: Callable[[Floats, Params], Floats]
+    compute: Callable[[Data, Params], Floats]
     params: tuple[Param, ...]
     delay: int
     sign: int
@@ -60,6 +108,8 @@ class FactorSpec:
     doi: str
     first: Callable[[Params], int]
     last: Callable[[Params], int]
+    reads: Literal["prices", "bars", "outside"] = "prices"
+    refuses: Callable[[Params], str] = lambda _: ""
 
 
 def lag(values: Floats, months: int) -> Floats:

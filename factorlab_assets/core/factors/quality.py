@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from factorlab_assets.core.factors.base import FactorSpec, Param, Params, lag, mean
+from factorlab_assets.core.factors.base import Data, FactorSpec, Param, Params, lag, mean
 from factorlab_assets.core.panel import Floats
 
 
-def consistency(price: Floats, params: Params) -> Floats:
+def consistency(data: Data, params: Params) -> Floats:
     """#(r > 0) / L over r_{t−L+1} … r_t: the share of the last L months with a gain.
 
     From 0 to 1; a return of 0 is no gain. Grinblatt and Moskowitz (2004) set consistent winners
     apart by a threshold for it; here the share itself.
     """
-    gained = np.heaviside(price - lag(price, 1), 0.0)
+    gained = np.heaviside(data.price - lag(data.price, 1), 0.0)
     return mean(gained, params["lookback"])
 
 
-def shallow_drawdown(price: Floats, params: Params) -> Floats:
+def shallow_drawdown(data: Data, params: Params) -> Floats:
     """min over s ≤ u of P_u / P_s − 1 in t−L+1 … t: minus the largest drawdown, decimal.
 
     From −1 to 0, which is no month-end below an earlier one. A high before the window does not
     count. Choi (2021) ranks stocks by their maximum drawdown; between month-ends it may be deeper.
     """
-    peak = lag(price, params["lookback"] - 1)
+    peak = lag(data.price, params["lookback"] - 1)
     deepest = peak - peak
     for months_back in range(params["lookback"] - 2, -1, -1):
-        current = lag(price, months_back)
+        current = lag(data.price, months_back)
         peak = np.maximum(peak, current)
         deepest = np.minimum(deepest, current / peak - 1.0)
     return deepest

@@ -6,17 +6,17 @@ for value.
 
 from __future__ import annotations
 
-from factorlab_assets.core.factors.base import FactorSpec, Param, Params, lag
+from factorlab_assets.core.factors.base import Data, FactorSpec, Param, Params, lag
 from factorlab_assets.core.panel import Floats
 
 
-def reversal_1m(price: Floats, params: Params) -> Floats:
+def reversal_1m(data: Data, params: Params) -> Floats:
     """1 − P_t / P_{t−L}: minus the return of the last L months, decimal; L is 1.
 
     Jegadeesh (1990) finds that one month's return turns around in the very next, so that the delay
     is 0: a month later the factor would be another one.
     """
-    return 1.0 - price / lag(price, params["lookback"])
+    return 1.0 - data.price / lag(data.price, params["lookback"])
 
 
 FACTORS = (

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from factorlab_assets.core.factors.base import FactorSpec, Param, Params, lag, returns
+from factorlab_assets.core.factors.base import Data, FactorSpec, Param, Params, lag, returns
 from factorlab_assets.core.panel import Floats
 
 
-def same_month(price: Floats, params: Params) -> Floats:
+def same_month(data: Data, params: Params) -> Floats:
     """mean(r_{t−11}, r_{t−23} … r_{t−12Y+1}): the mean return of month t+1's namesakes, decimal.
 
     Of the last Y years, each of which must be known. The month that a signal of t is held in is
     t+1, so that the delay is 0: one month later it would be about another calendar month. Heston
     and Sadka (2008) rank by the returns at annual lags of up to 20 years.
     """
-    monthly, total = returns(price), np.zeros(price.shape)
+    monthly = returns(data.price)
+    total: Floats = np.zeros(monthly.shape)
     for year in range(1, params["years"] + 1):
         total += lag(monthly, 12 * year - 1)
-    return total / params["years"]
+    return np.asarray(total / params["years"])
 
 
 FACTORS = (

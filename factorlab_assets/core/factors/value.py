@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from factorlab_assets.core.factors.base import FactorSpec, Param, Params, lag
+from factorlab_assets.core.factors.base import Data, FactorSpec, Param, Params, lag
 from factorlab_assets.core.panel import Floats
 
 
-def reversal_5y(price: Floats, params: Params) -> Floats:
+def reversal_5y(data: Data, params: Params) -> Floats:
     """ln(P_{t−L} / P_{t−skip}): minus the log return from L months ago to `skip` months ago.
 
     A proxy: no earnings or book value is looked at. Asness, Moskowitz and Pedersen (2013) value
     assets without a book by the log of the average price 4.5 to 5.5 years ago over the newest; here
     both are single month-ends, and the last year is left out, since it is momentum.
     """
-    return np.log(lag(price, params["lookback"]) / lag(price, params["skip"]))
+    return np.log(lag(data.price, params["lookback"]) / lag(data.price, params["skip"]))
 
 
 FACTORS = (

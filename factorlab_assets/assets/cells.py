@@ -1,0 +1,170 @@
+"""The cells of one month: what each is, and what it is handed to compute with.
+
+Belongs here: a month's prices, panels and inputs as the research assets see them, and what they
+leave there to be judged and shown. Does not: gating, writing, the ledger (`batch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import pyarrow as pa
+
+from factorlab_assets import identity, prices, schemas, strategy
+from factorlab_assets.assets import partitions
+from factorlab_assets.core import research
+from factorlab_assets.core.market import with_bars
+from factorlab_assets.core.outside import beside
+from factorlab_assets.core.panel import Basis, Panel, panel_from_table
+from factorlab_assets.core.returns import monthly_returns
+from factorlab_assets.core.shared import SharedPanel
+from factorlab_assets.errors import FactorLabError
+from factorlab_assets.store import Store, Verdict, Version
+from factorlab_assets.store_partitions import WARNING, arrow_schema
+
+T = TypeVar("T")
+
+
+class Kind(NamedTuple):
+    """What cells share that have the same panel of months."""
+
+    basis: Basis
+    days_before: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One strategy on one month's current data version, by the code that runs now."""
+
+    name: str
+    resolved: strategy.Resolved
+    inputs: prices.Inputs
+
+    @property
+    def version(self) -> Version:
+        return self.inputs.version
+
+    @property
+    def key(self) -> str:
+        return partitions.cell_key(self.version.month, self.name)
+
+    @property
+    def experiment_id(self) -> str:
+        return identity.experiment_id(
+            self.resolved.config_hash, self.inputs.fingerprint, identity.code_version()
+        )
+
+
+@dataclass
+class Month:
+    """The cells of one month: their prices, their inputs, and who was dropped and why.
+
+    choices : what basis each strategy reads. monthly : the month's rows of `monthly_returns`.
+    stretches : those of `price_basis`. reads_bars : whether the table that is computed looks at
+    daily bars, where a strategy does. outside : rows of the user's own panels that they read.
+    """
+
+    price_inputs: prices.Inputs
+    cells: list[Cell]
+    choices: dict[str, prices.Choice]
+    monthly: pa.Table
+    stretches: pa.Table
+    store: Store
+    inputs: dict[str, dict[str, pa.Table]]
+    reads_bars: bool
+    outside: pa.Table
+    dropped: dict[str, str] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _monthly: dict[int, pa.Table] = field(default_factory=dict)
+    _markets: dict[tuple[Kind, bool], Panel] = field(default_factory=dict)
+
+    @property
+    def version(self) -> Version:
+        return self.price_inputs.version
+
+    def choice(self, cell: Cell) -> prices.Choice:
+        return self.choices[cell.name]
+
+    def kind(self, cell: Cell) -> Kind:
+        """On which prices, and how many sessions before the months' ends, the cell is computed."""
+        schedule = cell.resolved.strategy.schedule
+        return Kind(self.choice(cell).basis, schedule.days_before_month_end)
+
+    def market(self, cell: Cell) -> Panel:
+        """The month's panel of the cell's kind, with daily bars if it looks at them.
+
+        It is made once for all cells that need the same.
+        """
+        kind = self.kind(cell)
+        key = kind, self.reads_bars and research.reads_bars(cell.resolved)
+        if key not in self._markets:
+            self._markets[key] = SharedPanel.of(self._market(kind, with_daily=key[1]))
+        return self._markets[key]
+
+    def _market(self, kind: Kind, *, with_daily: bool) -> Panel:
+        basis, days_before = kind
+        if days_before not in self._monthly:
+            self._monthly[days_before] = self._monthly_returns(days_before)
+        rows = self._monthly[days_before]
+        panel = beside(panel_from_table(rows, basis, days_before=days_before), self.outside)
+        if not with_daily:
+            return panel
+        alike = [cell.resolved for cell in self.cells if self.kind(cell) == kind]
+        with self.store.read() as con:
+            return with_bars(con, self.bars(), panel, basis, alike, days_before=days_before)
+
+    def _monthly_returns(self, days_before: int) -> pa.Table:
+        """The stored rows are those of the months' last sessions; others are made of the bars."""
+        if days_before == 0:
+            return self.monthly
+        month = self.version.month
+        with self.store.read() as con:
+            return monthly_returns(con, self.bars(), month, days_before=days_before)
+
+    def bars(self) -> str:
+        """SQL relation: the month's daily prices, their verdicts demanded."""
+        month = self.version.month
+        fresh = {month: self.price_inputs.fingerprint}
+        self.store.demand(schemas.ADJUSTED_PRICES, [month], fingerprints=fresh)
+        return prices.month_prices(month)
+
+    def each(self, compute: Callable[[Cell], T]) -> list[tuple[Cell, T]]:
+        """`compute` of every cell; one that cannot be computed is dropped with the reason."""
+        done = []
+        for cell in self.cells:
+            try:
+                done.append((cell, compute(cell)))
+            except FactorLabError as error:
+                self.dropped[cell.key] = str(error)
+        return done
+
+    def judge(
+        self,
+        cell: Cell,
+        check: str,
+        violations: Sequence[Mapping[str, Any]],
+        *,
+        only_warn: bool = False,
+        do: str = "",
+    ) -> None:
+        """Record a blocking check's verdict: it passes where there is no violation.
+
+        One that should `only_warn` passes with the violations as a warning. `do` is told with them.
+        """
+        detail: dict[str, Any] = {"violations": len(violations), "first": list(violations[:5])}
+        if do and violations:
+            detail["what to do"] = do
+        if only_warn and violations:
+            detail[WARNING] = f"{len(violations)} violations; the setting is to warn"
+        self.verdicts.append(Verdict(cell.key, check, only_warn or not violations, detail))
+
+    def rows(self, table: str, cell: Cell) -> pa.Table:
+        """An input's rows of one cell; none where it stored none."""
+        stored = self.inputs[table].get(cell.name)
+        return arrow_schema(schemas.TABLES[table]).empty_table() if stored is None else stored
+
+    def show(self, cell: Cell, **metadata: Any) -> None:
+        self.metadata.setdefault(cell.key, {}).update(metadata)
