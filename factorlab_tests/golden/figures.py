@@ -51,7 +51,8 @@ def figures(folder: Path, source: str, path: Path | None = None) -> dict[str, An
     Returns
     -------
     data_version_id; metrics: strategy -> metric -> value of the whole span, None where undefined;
-    hashes: strategy -> table -> content hash, of all tables but `metrics`.
+    solved: strategies whose weights are solved for; hashes: strategy -> table -> content hash, of
+    the other strategies and of all tables but `metrics`.
     """
     settings = Settings(_env_file=None, data_dir=folder, source=source, source_path=path)
     store = Store(settings.database_path)
@@ -61,16 +62,27 @@ def figures(folder: Path, source: str, path: Path | None = None) -> dict[str, An
     assert not bad
     named = universes.load_universes(settings.universes_path)
     metrics, hashes = {}, {}
+    solved = [name for name, said in good.items() if is_solved(said)]
     for name, said in good.items():
         tables = verify.recompute(store, inputs, strategy.resolve(said, named, good))
         full = next(row for row in tables["metrics"].to_pylist() if row["segment"] == "full")
         metrics[name] = {metric: _known(full[metric]) for metric in METRICS}
+        if is_solved(said):
+            continue
         hashes[name] = {
             table: store.content_hash(schemas.TABLES[table], rows)[f"{MONTH}|{name}"]
             for table, rows in tables.items()
             if table != "metrics" and rows.num_rows  # without factors there are no signals
         }
-    return {"data_version_id": version.data_version_id, "metrics": metrics, "hashes": hashes}
+    ids = {"data_version_id": version.data_version_id, "solved": solved}
+    return {**ids, "metrics": metrics, "hashes": hashes}
+
+
+def is_solved(said: strategy.Strategy) -> bool:
+    """Whether weights come out of linear algebra, which adds up otherwise on another processor."""
+    portfolio = said.portfolio
+    limits = portfolio.groups or portfolio.max_turnover
+    return bool(portfolio.needs_covariance or portfolio.needs_beta or limits)
 
 
 def _known(value: float | None) -> float | None:
@@ -83,6 +95,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         found = figures(Path(scratch), source, archive)
     if archive:
-        found = {"metrics": found["metrics"]}
+        found = {"solved": found["solved"], "metrics": found["metrics"]}
     target = HERE / f"{'real' if archive else 'synthetic'}_2024_05.json"
     target.write_text(json.dumps(found, indent=1) + "\n")

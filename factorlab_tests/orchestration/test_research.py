@@ -44,6 +44,9 @@ def test_a_cell_runs_from_signals_to_metrics(ingested: Project) -> None:
     assert "SYNTHETIC" in shown
     assert shown["experiment_id"]
     assert "sharpe" in materializations(result, "metrics")[key]
+    book = materializations(result, "weights")[key]
+    assert book["last_rebalance"].endswith(": all as wanted")
+    assert "all as wanted" in book["outcomes"]
 
 
 def test_twice_is_the_same_to_the_last_bit_and_one_experiment(ingested: Project) -> None:
