@@ -11,17 +11,20 @@ import platform
 from pathlib import Path
 
 from benchmarks import (
+    bench_bracket,
     bench_cell,
+    bench_evaluation,
     bench_ingest,
     bench_many,
     bench_optimise,
     bench_pipeline,
     bench_prices,
     bench_store,
+    bench_sweep,
     harness,
 )
 
-LIBRARIES = ("clarabel", "dagster", "duckdb", "numpy", "pandas", "pyarrow")
+LIBRARIES = ("arch", "clarabel", "dagster", "duckdb", "numpy", "pandas", "pyarrow")
 
 
 def _processor() -> str:
@@ -35,8 +38,8 @@ def _processor() -> str:
 def main() -> None:
     """Run the small ones first: they are the ones that other work on the machine disturbs most."""
     rows: list[harness.Row] = []
-    small = bench_cell, bench_many, bench_optimise, bench_pipeline
-    for bench in (*small, bench_prices, bench_store, bench_ingest):
+    small = bench_cell, bench_many, bench_evaluation, bench_bracket, bench_sweep, bench_optimise
+    for bench in (*small, bench_pipeline, bench_prices, bench_store, bench_ingest):
         rows += bench.rows()
     harness.show(rows)
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)

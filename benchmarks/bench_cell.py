@@ -51,10 +51,10 @@ def rows() -> list[harness.Row]:
 
 def _one_cell() -> list[harness.Row]:
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | _environment(Path(folder))
+        environ = os.environ | environment(Path(folder))
         harness.in_child("benchmarks.bench_cell", "market", folder)
         command = [sys.executable, "-m", "dagster", *ASK]
-        whole = min(_children_cpu(command, environment) for _ in range(ROUNDS))
+        whole = min(_children_cpu(command, environ) for _ in range(ROUNDS))
         runs = [harness.in_child("benchmarks.bench_cell", "cell", folder) for _ in range(ROUNDS)]
     ours = min(runs, key=lambda run: run["execute"] + run["imports"])
     return [
@@ -87,21 +87,21 @@ def _many() -> list[harness.Row]:
     ]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """Settings of a project whose data lie in `folder`."""
     home = folder / "dagster_home"
     return {"FACTORLAB_DATA_DIR": str(folder), "DAGSTER_HOME": str(home)}
 
 
-def _children_cpu(command: list[str], environment: dict[str, str]) -> float:
+def _children_cpu(command: list[str], environ: dict[str, str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    subprocess.run(command, env=environ, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @contextmanager
-def _counting() -> Iterator[dict[str, Any]]:
+def counting() -> Iterator[dict[str, Any]]:
     """Seconds of processor time inside `Run.execute`, whole and per table, and in the proof."""
     from factorlab_assets.assets import batch
     from factorlab_assets.core import proof
@@ -151,7 +151,7 @@ def cell(_: Path) -> None:
     start = time.process_time()
     importlib.import_module("factorlab_assets.definitions")
     imports = time.process_time() - start
-    with _counting() as spent:
+    with counting() as spent:
         sys.argv = ["dagster", *ASK]
         try:
             runpy.run_module("dagster", run_name="__main__")
@@ -177,7 +177,7 @@ def many(folder: Path) -> None:
     definitions = build_definitions(settings)
     launch.init_home(settings)
     launch.run_market(definitions, MONTH, {})
-    with _counting() as spent:
+    with counting() as spent:
         start = time.process_time()
         launch.run_research(definitions, MONTH, names)
         whole = time.process_time() - start
@@ -188,7 +188,7 @@ CHILDREN: dict[str, Callable[[Path], None]] = {"market": market, "cell": cell, "
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        os.environ |= _environment(Path(sys.argv[2]))
+        os.environ |= environment(Path(sys.argv[2]))
         CHILDREN[sys.argv[1]](Path(sys.argv[2]))
     else:
         harness.show(rows())

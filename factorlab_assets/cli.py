@@ -6,32 +6,29 @@ program would import.
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from factorlab_assets import cli_factors, cli_prices, cli_revisions, cli_universe, prices
-from factorlab_assets.cli_options import Demo, Month, settings_of, store_of
-from factorlab_assets.cli_tables import (
-    out,
-    plain,
-    plain_table,
-    show_metrics,
-    show_quality,
-    show_versions,
+from factorlab_assets import (
+    cli_compare,
+    cli_evaluation,
+    cli_experiments,
+    cli_factors,
+    cli_prices,
+    cli_revisions,
+    cli_universe,
 )
+from factorlab_assets.cli_options import Demo, Month, settings_of, store_of
+from factorlab_assets.cli_run import definitions, progress, run_named, strategy_files
+from factorlab_assets.cli_tables import out, plain, show_quality, show_versions
 from factorlab_assets.core import factors
 from factorlab_assets.errors import FactorLabError
-from factorlab_assets.settings import Settings
 
 app = typer.Typer(
     help="From daily closes to factor portfolios that can be believed.",
@@ -39,16 +36,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(cli_prices.app, name="prices", no_args_is_help=True)
-app.command("factors")(cli_factors.list_factors)
-app.command("revisions")(cli_revisions.revisions)
-app.command("universe")(cli_universe.universe)
 SOURCES = "synthetic, stooq-files, stooq-http or alphavantage"
 PAID = "CSV file or folder: ticker, ex_date, amount, maybe split"
 OWN = "folder of your own panels: ticker, date, date_avail, value"
 
 DEMO_MONTH = "2024-05"
-MARKET_STEPS, PRICE_STEPS, RESEARCH_STEPS = 10, 8, 7
+MARKET_STEPS = 10
 
 
 def main() -> None:
@@ -101,8 +94,8 @@ def ingest(
         "second": second,
         "replace_source": replace_source,
     }
-    with _progress(f"market {month}", MARKET_STEPS):
-        launch.run_market(_definitions(settings), month, config)
+    with progress(f"market {month}", MARKET_STEPS):
+        launch.run_market(definitions(settings), month, config)
     show_versions(store_of(settings), month)
     show_quality(store_of(settings), month)
 
@@ -114,7 +107,7 @@ def run(
     every: Annotated[bool, typer.Option("--all", help="every valid strategy file")] = False,
 ) -> None:
     """Compute strategies on a month's current data and print their metrics."""
-    _run(settings_of(), month, strategy or [], every)
+    run_named(settings_of(), month, strategy or [], every)
 
 
 @app.command()
@@ -124,51 +117,13 @@ def demo() -> None:
 
     settings = settings_of(demo=True)
     launch.init_home(settings)
-    with _progress(f"market {DEMO_MONTH}", MARKET_STEPS):
-        launch.run_market(_definitions(settings), DEMO_MONTH, {"source": "synthetic"})
-    _run(settings, DEMO_MONTH, [], every=True)
+    with progress(f"market {DEMO_MONTH}", MARKET_STEPS):
+        launch.run_market(definitions(settings), DEMO_MONTH, {"source": "synthetic"})
+    run_named(settings, DEMO_MONTH, [], every=True)
     out.print(
         f"\ndatabase      {settings.database_path}\nDagster home  {settings.dagster_home}"
         f"\nlook          {sys.argv[0]} ui --demo\n[yellow]SYNTHETIC: invented prices.[/yellow]"
     )
-
-
-def _run(settings: Settings, month: str, names: list[str], every: bool) -> None:
-    from factorlab_assets.assets import launch
-
-    good, bad = _strategy_files(settings)
-    for name, error in bad.items():
-        out.print(f"[yellow]left out {plain(name)}:[/yellow] {plain(error)}")
-    if every == bool(names):
-        raise FactorLabError("say --strategy NAME or --all", got="both" if every else "neither")
-    for name in names:
-        if f"{name}.yaml" in bad:
-            raise bad[f"{name}.yaml"]
-        if name not in good:
-            raise FactorLabError(
-                "unknown strategy",
-                got=repr(name),
-                expected=", ".join(good) or "a file",
-                do=f"add {name}.yaml to {settings.strategies_path}, or correct the name",
-            )
-    launch.init_home(settings)
-    if store_of(settings).current_version(month) is None:
-        raise FactorLabError(
-            "no prices for that month",
-            where=settings.database_path,
-            got=month,
-            expected="an ingested month (see `factorlab versions`)",
-            do=f"factorlab ingest --month {month} …",
-        )
-    chosen = sorted(set(names)) or list(good)
-    if not prices.are_ready(store_of(settings), settings, month):
-        with _progress(f"prices {month}", PRICE_STEPS):
-            launch.run_prices(_definitions(settings), month)
-    try:
-        with _progress(f"research {month}", RESEARCH_STEPS):
-            launch.run_research(_definitions(settings), month, chosen)
-    finally:
-        show_metrics(store_of(settings), month, chosen)
 
 
 @app.command()
@@ -202,7 +157,7 @@ def versions(demo: Demo = False) -> None:
 def strategies() -> None:
     """List the strategy files, and what is wrong with those that are not valid."""
     settings = settings_of()
-    good, bad = _strategy_files(settings)
+    good, bad = strategy_files(settings)
     for name, said in good.items():
         of = said.universe.of
         filters = [f"{key} {value:g}" for key, value in said.universe.filters.items()]
@@ -222,31 +177,6 @@ def strategies() -> None:
 
 
 @app.command()
-def verify(
-    experiment_id: Annotated[str, typer.Argument(help="as `factorlab experiments` lists it")],
-    demo: Demo = False,
-) -> None:
-    """Recompute an experiment from its stored data and configuration and compare every table."""
-    from factorlab_assets import verify as recompute
-
-    found = recompute.verify(store_of(settings_of(demo)), experiment_id)
-    out.print(plain(found.told))
-    if not found.identical:
-        raise typer.Exit(1)
-
-
-@app.command()
-def experiments(demo: Demo = False) -> None:
-    """List every attempt of every experiment, newest last."""
-    table = plain_table("experiment", "strategy", "data version", "code", "try", "status")
-    for row in store_of(settings_of(demo)).experiments().to_pylist():
-        cells = [row["experiment_id"], row["strategy"], row["data_version_id"]]
-        cells += [row["code_version"][:6], row["attempt"], row["status"]]
-        table.add_row(*map(plain, cells))
-    out.print(table)
-
-
-@app.command()
 def prune(
     yes: Annotated[bool, typer.Option("--yes", help="do it, not only say it")] = False,
 ) -> None:
@@ -256,48 +186,14 @@ def prune(
     out.print(f"{verb}: {', '.join(dropped) or 'nothing'}")
 
 
-def _definitions(settings: Settings) -> Any:
-    from factorlab_assets.definitions import build_definitions
-
-    return build_definitions(settings)
-
-
-def _strategy_files(settings: Settings) -> tuple[dict[str, Any], dict[str, FactorLabError]]:
-    from factorlab_assets import strategy
-
-    return strategy.load_strategies(settings.strategies_path, factors.complete)
-
-
-class _Steps(logging.Handler):
-    """Moves the progress bar when an asset says that it is done; prints what it warns of."""
-
-    def __init__(self, advance: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
-        self._advance = advance
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING:
-            out.print(f"[yellow]Note:[/yellow] {plain(record.getMessage())}", soft_wrap=True)
-        else:
-            self._advance(record.getMessage())
-
-
-@contextmanager
-def _progress(title: str, steps: int) -> Iterator[None]:
-    columns = (TextColumn("{task.description:<46}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=out) as progress:
-        task = progress.add_task(title, total=steps)
-        handler = _Steps(
-            lambda said: progress.update(task, advance=1, description=f"{title}: {said}")
-        )
-        logger = logging.getLogger("factorlab.progress")
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-        logger.addHandler(handler)
-        try:
-            yield
-        finally:
-            logger.removeHandler(handler)
+# After the commands of this file: help lists them in this order.
+app.add_typer(cli_prices.app, name="prices", no_args_is_help=True)
+for of in (cli_experiments, cli_evaluation, cli_compare):
+    for command in of.COMMANDS:
+        app.command()(command)
+app.command("factors")(cli_factors.list_factors)
+app.command("revisions")(cli_revisions.revisions)
+app.command("universe")(cli_universe.universe)
 
 
 if __name__ == "__main__":

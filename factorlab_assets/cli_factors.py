@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from factorlab_assets.cli_options import Demo, settings_of, store_of, write_file
+from factorlab_assets.cli_options import Demo, settings_of, store_of
 from factorlab_assets.cli_tables import out, plain, plain_table, show_indented, show_noted
 from factorlab_assets.core import factors
 from factorlab_assets.core.factors import FactorSpec
 from factorlab_assets.errors import FactorLabError
+from factorlab_assets.files import write_file
 
 if TYPE_CHECKING:  # drawing costs half a second that the list does not need
     from factorlab_assets.factor_sample import Sample

@@ -5,8 +5,6 @@ Belongs here: what more than one file of commands needs. Does not: a command.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,11 +78,3 @@ def stored_version(store: Store, data_version_id: str) -> Version:
             do="ingest it again from the same file",
         )
     return version
-
-
-def write_file(path: Path, text: str) -> None:
-    """Put a file in place as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

@@ -23,7 +23,6 @@ from factorlab_assets.cli_options import (
     settings_of,
     store_of,
     stored_version,
-    write_file,
 )
 from factorlab_assets.cli_tables import (
     out,
@@ -37,6 +36,7 @@ from factorlab_assets.cli_tables import (
     show_noted,
 )
 from factorlab_assets.errors import FactorLabError
+from factorlab_assets.files import write_file
 
 if TYPE_CHECKING:
     from factorlab_assets.schemas import Table

@@ -54,12 +54,17 @@ def show_indented(text: object, by: int, style: str = "") -> None:
 
 def percent(value: float | None) -> str:
     """A decimal as a percentage with its sign; a dash where there is none."""
-    return "–" if value is None or value != value else f"{value:+.2%}"
+    return "–" if value is None or value != value else f"{round(value, 4) + 0.0:+.2%}"
+
+
+def share(value: float | None) -> str:
+    """A decimal as a percentage to one digit; a dash where there is none."""
+    return "–" if value is None or value != value else f"{round(value, 3) + 0.0:.1%}"
 
 
 def ratio(value: float | None) -> str:
     """A ratio to two digits; a dash where there is none."""
-    return "–" if value is None or value != value else f"{value:.2f}"
+    return "–" if value is None or value != value else f"{round(value, 2) + 0.0:.2f}"
 
 
 def price(value: float | None) -> str:
@@ -145,6 +150,7 @@ def show_metrics(store: Any, month: str, names: Sequence[str]) -> None:
     rows = [row for row in rows if row["segment"] == "full"]
     heads = [head for head, _ in _SHOWN.values()]
     table = plain_table("strategy", *heads, numbers=len(heads))
+    table.collapse_padding = True  # else a long name cuts the figures short
     for row in rows:
         numbers = [_number(row[name], form) for name, (_, form) in _SHOWN.items()]
         table.add_row(row["strategy"], *numbers)

@@ -18,11 +18,15 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from factorlab_assets.assets import (  # noqa: E402  # after the filters above
     automation,
+    evaluation,
     io,
     jobs,
+    library,
     market,
     prices,
     research,
+    submission,
+    sweeps,
 )
 from factorlab_assets.settings import Settings  # noqa: E402  # as above
 
@@ -34,8 +38,15 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         database=str(settings.database_path), lock_timeout_s=settings.lock_timeout_s
     )
     return dg.Definitions(
-        assets=[*market.ASSETS, *prices.ASSETS, *research.ASSETS],
-        jobs=[jobs.market, jobs.prices, jobs.research],
+        assets=[
+            *market.ASSETS,
+            *prices.ASSETS,
+            *research.ASSETS,
+            *evaluation.ASSETS,
+            *sweeps.ASSETS,
+            *library.ASSETS,
+        ],
+        jobs=[*jobs.ASSET_JOBS, submission.submit_experiment],
         schedules=automation.schedules,
         sensors=automation.sensors,
         resources={

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -35,16 +36,25 @@ def code_version() -> str:
     """16 hex digits over the source that computes and the numerical libraries' versions.
 
     The source is `core/`, the models of strategies and of price rules, and `schemas.py` (SQL
-    included). Docs, reports, sources and the Dagster layer are left out: they move no number of a
-    given data version.
+    included). Docs, evaluation, reports, sources and the Dagster layer are left out: they move no
+    number that an experiment has earned.
     """
     leaves = [PACKAGE / f"{name}.py" for name in (*MODELS, "price_rules", "schemas")]
-    sources = [*(PACKAGE / "core").rglob("*.py"), *leaves]
+    return _hash_of([*(PACKAGE / "core").rglob("*.py"), *leaves], NUMERICAL_LIBRARIES)
+
+
+@cache
+def evaluation_version() -> str:
+    """16 hex digits over the source that judges experiments: no part of what they are."""
+    return _hash_of((PACKAGE / "evaluation").rglob("*.py"), ("arch", "statsmodels"))
+
+
+def _hash_of(sources: Iterable[Path], libraries: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for path in sorted(sources):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
-    for library in NUMERICAL_LIBRARIES:
+    for library in libraries:
         digest.update(f"{library}=={importlib.metadata.version(library)}\n".encode())
     return digest.hexdigest()[:16]
 

@@ -24,18 +24,15 @@ T = TypeVar("T")
 NOT_ALLOWED = "the file says something that is not allowed"
 
 
-def read_yaml(path: Path, kind: type[T], do: str, **given: object) -> T:
-    """The file's mapping as a `kind`; `given` are keys that the file must not set itself.
+def read_yaml(path: Path, kind: type[T], do: str) -> T:
+    """The file's mapping as a `kind`.
 
     Raises
     ------
     FactorLabError : the file cannot be read, is not YAML, holds no mapping, or says something that
         `kind` does not allow; `do` is what it tells the user to do about that.
     """
-    said = _mapping(path)
-    for key in given.keys() & said.keys():
-        raise FactorLabError(NOT_ALLOWED, where=f"{path}: {key}", expected="no such key", do=do)
-    return validated(kind, given | said, path, NOT_ALLOWED, do)
+    return validated(kind, mapping(read_text(path), path), path, NOT_ALLOWED, do)
 
 
 def validated(kind: type[T], said: object, origin: object, what: str, do: str) -> T:
@@ -117,22 +114,58 @@ class _OnceLoader(SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def read_text(path: Path) -> str:
+    """What the file holds.
+
+    Raises
+    ------
+    FactorLabError : it cannot be read, or is not UTF-8.
+    """
     try:
-        with path.open(encoding="utf-8") as stream:
-            said = yaml.load(stream, _OnceLoader)  # noqa: S506  a SafeLoader
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or error
         raise FactorLabError("the file cannot be read", where=path, got=reason) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FactorLabError(
-            "the file is not valid YAML", where=path, got=error, expected="a mapping in UTF-8"
-        ) from None
+    except UnicodeDecodeError as error:
+        raise _not_yaml(path, error) from None
+
+
+def mapping(text: str, origin: object) -> dict[str, Any]:
+    """The YAML mapping that `text`, which stands at `origin`, says.
+
+    Raises
+    ------
+    FactorLabError : it is not YAML, or no mapping of text to values.
+    """
+    try:
+        said = yaml.load(text, _OnceLoader)  # noqa: S506  a SafeLoader
+    except yaml.YAMLError as error:
+        raise _not_yaml(origin, error) from None
     if not isinstance(said, dict) or not all(isinstance(key, str) for key in said):
         raise FactorLabError(
             "the file holds no mapping",
-            where=path,
+            where=origin,
             got="nothing" if said is None else type(said).__name__,
             expected="keys and values, as in data/strategies/trend_12m.yaml",
         )
     return said
+
+
+def value(text: str, where: object) -> Any:
+    """What YAML reads in a text.
+
+    Raises
+    ------
+    FactorLabError : it is not YAML.
+    """
+    try:
+        return yaml.load(text, _OnceLoader)  # noqa: S506  a SafeLoader
+    except yaml.YAMLError as error:
+        raise FactorLabError(
+            "the value is not valid YAML", where=where, got=error, do="quote it"
+        ) from None
+
+
+def _not_yaml(origin: object, error: Exception) -> FactorLabError:
+    what = "the file is not valid YAML"
+    return FactorLabError(what, where=origin, got=error, expected="a mapping in UTF-8")

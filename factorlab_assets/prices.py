@@ -25,7 +25,7 @@ from factorlab_assets.core.panel import Basis
 from factorlab_assets.core.relations import registered
 from factorlab_assets.price_rules import PriceRules, load_rules
 from factorlab_assets.settings import Settings
-from factorlab_assets.store import Store, Version
+from factorlab_assets.store import Experiment, Store, Version
 from factorlab_assets.store_partitions import arrow_schema
 from factorlab_assets.strategy import Resolved
 
@@ -77,8 +77,31 @@ class Inputs:
     @cached_property
     def fingerprint(self) -> str:
         """Names these prices: every table from `suspect_prices` to `monthly_returns` carries it."""
-        said = f"{self.record}|{identity.code_version()}"
+        return self.named_by(identity.code_version())
+
+    def named_by(self, code_version: str) -> str:
+        """The fingerprint that these prices have by some code."""
+        said = f"{self.record}|{code_version}"
         return f"{self.version.data_version_id}.{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+    def experiment(self, name: str, resolved: Resolved, sweep: str = "") -> Experiment:
+        """The ledger's row of a strategy on these prices by the code that runs now.
+
+        sweep : that it is a combination of; empty where it is none.
+        """
+        code = identity.code_version()
+        return Experiment(
+            experiment_id=identity.experiment_id(resolved.config_hash, self.fingerprint, code),
+            month=self.version.month,
+            strategy=name,
+            data_version_id=self.version.data_version_id,
+            config_hash=resolved.config_hash,
+            code_version=code,
+            config=resolved.config_json,
+            prices=self.record,
+            git_commit=identity.git_commit(),
+            sweep=sweep,
+        )
 
     @property
     def is_synthetic(self) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow.compute as pc
+
 from factorlab_assets import prices, verify
 from factorlab_assets.core.calendar import month_end
 from factorlab_assets.errors import FactorLabError
@@ -68,13 +70,23 @@ def _difference(new: float | None, old: float | None) -> float | None:
     return None if new is None or old is None else round(new - old, 12)
 
 
+_LEDGER = (
+    *("experiment_id", "strategy", "sweep", "status"),
+    *("data_version_id", "config_hash", "config", "prices"),
+)
+
+
 def resting_on(store: Store, data_version_id: str) -> list[dict[str, Any]]:
-    """Finished experiments computed on a data version: the last of each configuration."""
-    rows = {
-        (row["strategy"], row["config_hash"]): row
-        for row in store.experiments().to_pylist()
-        if row["status"] == "done" and row["data_version_id"] == data_version_id
-    }
+    """Finished experiments computed on a data version: the last of each configuration.
+
+    A sweep's combinations are left out: the sweep is run again as a whole.
+    """
+    ledger = store.experiments(columns=_LEDGER)
+    is_one = pc.equal(ledger["status"], "done")
+    is_one = pc.and_(is_one, pc.equal(ledger["data_version_id"], data_version_id))
+    is_one = pc.and_(is_one, pc.equal(ledger["sweep"], ""))
+    own = ledger.filter(is_one).to_pylist()
+    rows = {(row["strategy"], row["config_hash"]): row for row in own}
     return sorted(rows.values(), key=lambda row: (row["strategy"], row["experiment_id"]))
 
 

@@ -640,14 +640,14 @@ METRICS = _table(
 )
 EXPERIMENTS = _table(
     "experiments",
-    "Ledger of every attempt: a started row before, a done or failed row after.",
+    "Ledger of every attempt: queued (maybe), started before, done or failed after.",
     "ledger",
     ("experiment_id", "attempt", "status"),
     {
         "seq": count("order of recording", "number"),
         "experiment_id": text("hash of configuration, data version and code version"),
         "attempt": count("number of the try", "number"),
-        "status": one_of("what happened", "started", "done", "failed"),
+        "status": one_of("what happened", "queued", "started", "done", "failed"),
         "recorded_at": timestamp("when"),
     }
     | _CELL
@@ -658,9 +658,26 @@ EXPERIMENTS = _table(
         "config": text("the resolved configuration, JSON"),
         "prices": text("second version and rules of its prices, JSON"),
         "git_commit": text("commit, '+dirty' where the tree was not clean, 'unknown' outside git"),
-        "run_id": text("the run that computes"),
-        "holder": text("host:pid:process start of the attempt"),
+        "sweep": text("the sweep that it is a combination of; empty: none"),
+        "run_id": text("the run that computes; empty: queued"),
+        "holder": text("host:pid:process start of the attempt; empty: queued"),
         "detail": text("done: table -> content hash, JSON; failed: the reason"),
+    },
+)
+TRIAL_RETURNS = _table(
+    "trial_returns",
+    "What every finished experiment earned: kept for good, by experiment.",
+    "ledger",
+    ("experiment_id", "date"),
+    {
+        "experiment_id": text("hash of configuration, data version and code version"),
+        "date": date("month-end at which the return is complete"),
+        "gross_return": number("before trading costs, interest included", "decimal per month"),
+        "cost": number("trading cost", "decimal of NAV", ge=0),
+        "net_return": number("after costs", "decimal per month", ge=-10),
+        "turnover": number("two-way, at the rebalance before", "decimal of NAV", ge=0),
+        "rf": number("cash return", "decimal per month"),
+        "benchmark_return": number("benchmark", "decimal per month", null=True),
     },
 )
 VERDICTS = _table(
@@ -691,6 +708,192 @@ PARTITIONS = _table(
         "n_rows": count("rows"),
         "written_at": timestamp("when"),
     },
+)
+
+RETURNS = ("raw", "benchmark", "equal_weight")
+"""What a statistic is of: returns over cash, over the strategy's benchmark, or over every member of
+its universe equally weighted."""
+_STATISTIC = {
+    "returns": one_of("over what", *RETURNS),
+    "statistic": text("its name"),
+    "value": number("the figure; null: see note", "as the statistic", null=True),
+    "low": number("lower end of its confidence interval", "as the statistic", null=True),
+    "high": number("upper end", "as the statistic", null=True),
+    "note": text("how it was made, or why there is none"),
+}
+INFERENCE = _table(
+    "inference",
+    "How sure the Sharpe ratio is, and how it stands after all that was tried.",
+    "cell",
+    ("month", "strategy", "returns", "statistic"),
+    _CELL | _STATISTIC,
+)
+REGIME_METRICS = _table(
+    "regime_metrics",
+    "What was earned in which months: every label was known at the month-end before.",
+    "cell",
+    ("month", "strategy", "regime", "label"),
+    _CELL
+    | {
+        "regime": text("its name in the evaluation file"),
+        "label": text("what the months have in common"),
+        "definition": text("when a month has this label"),
+        "n_months": count("months", "months"),
+        "return_ann": number("mean", "decimal per year", null=True),
+        "volatility_ann": number("standard deviation", "decimal per year", null=True),
+        "sharpe": number("excess of cash per volatility", "per year", null=True),
+        "hit_rate": number("share of months above 0", ge=0, le=1, null=True),
+        "benchmark_return_ann": number("mean of the benchmark", "decimal per year", null=True),
+        "excess_ann": number("mean return over the benchmark's", "decimal per year", null=True),
+        "note": text("why there are no figures"),
+    },
+    may_be_empty=True,
+)
+FEASIBILITY = _table(
+    "feasibility",
+    "What could have been earned: knowing the next month, and by luck.",
+    "cell",
+    ("month", "strategy", "kind", "metric"),
+    _CELL
+    | {
+        "kind": one_of("whose", "strategy", "oracle_gross", "oracle_net", "permuted", "random"),
+        "metric": one_of("which", "cagr", "sharpe"),
+        "value": number("of the strategy or oracle", "as the metric", null=True),
+        "mean": number("of the random ones", "as the metric", null=True),
+        "p05": number("5 % are lower", "as the metric", null=True),
+        "p25": number("25 % are lower", "as the metric", null=True),
+        "median": number("half are lower", "as the metric", null=True),
+        "p75": number("75 % are lower", "as the metric", null=True),
+        "p95": number("95 % are lower", "as the metric", null=True),
+        "best": number("the highest", "as the metric", null=True),
+        "percentile": number("where the strategy lies among them", "share", ge=0, le=1, null=True),
+        "n_paths": count("random portfolios", "paths"),
+        "note": text("what it is, or why there is none"),
+    },
+)
+ROBUSTNESS_TESTS = (
+    "cost",
+    "break_even",
+    "delay",
+    "start",
+    "rebalance_day",
+    "without_ticker",
+    "without_year",
+)
+ROBUSTNESS = _table(
+    "robustness",
+    "The strategy with one thing changed.",
+    "cell",
+    ("month", "strategy", "test", "setting"),
+    _CELL
+    | {
+        "test": one_of("what is changed", *ROBUSTNESS_TESTS),
+        "setting": text("to what"),
+        "position": count("order within the test", "number"),
+        "n_months": count("months", "months"),
+        "cagr": number("compound growth", "decimal per year", null=True),
+        "sharpe": number("excess of cash per volatility", "per year", null=True),
+        "excess_ann": number("mean return over the benchmark's", "decimal per year", null=True),
+        "sharpe_change": number("against the strategy itself", "per year", null=True),
+        "value_bps": number("a cost", "basis points", null=True),
+        "note": text("what it is, or why there are no figures"),
+    },
+)
+SWEEP_METRICS = _table(
+    "sweep_metrics",
+    "Every combination of a sweep: an experiment each.",
+    "cell",
+    ("month", "strategy", "combination"),
+    _CELL
+    | {
+        "combination": matching("its name", STRATEGY_PATTERN),
+        "experiment_id": text("hash of configuration, data version and code version"),
+        "parameters": text("path -> value, JSON"),
+        "status": one_of("what became of it", "done", "failed"),
+        "note": text("why it failed"),
+        "n_months": count("months", "months"),
+        "cagr": number("compound growth", "decimal per year", null=True),
+        "volatility_ann": number("standard deviation", "decimal per year", null=True),
+        "sharpe": number("excess of cash per volatility", "per year", null=True),
+        "sharpe_low": number("lower end of its confidence interval", "per year", null=True),
+        "sharpe_high": number("upper end", "per year", null=True),
+        "max_drawdown": number("on monthly NAV", le=0, null=True),
+        "turnover_ann": number("two-way", "decimal of NAV per year", ge=0, null=True),
+        "cost_drag_ann": number("mean cost", "decimal of NAV per year", ge=0, null=True),
+        "excess_ann": number("mean return over the benchmark's", "decimal per year", null=True),
+        "information_ratio": number("excess per tracking error", "per year", null=True),
+        "psr": number("probability of a Sharpe ratio above 0", ge=0, le=1, null=True),
+        "dsr": number("the same after all trials", ge=0, le=1, null=True),
+        "psr_benchmark": number("psr over the benchmark", ge=0, le=1, null=True),
+        "dsr_benchmark": number("dsr over the benchmark", ge=0, le=1, null=True),
+        "min_track_record": number("for a Sharpe ratio above 0", "months", ge=0, null=True),
+        "haircut_sharpe": number("after all trials, by Holm", "per year", null=True),
+    },
+    may_be_empty=True,
+)
+SWEEP_EVIDENCE = _table(
+    "sweep_evidence",
+    "What a sweep's best is worth: overfitting, data snooping, out of sample.",
+    "cell",
+    ("month", "strategy", "returns", "statistic"),
+    _CELL | _STATISTIC,
+    may_be_empty=True,
+)
+WALK_FORWARD = _table(
+    "walk_forward",
+    "Chosen on each training window, earned in the months after it.",
+    "cell",
+    ("month", "strategy", "scheme", "date"),
+    _CELL
+    | {
+        "scheme": one_of("whether training windows grow or roll", "anchored", "rolling"),
+        "date": date("month-end at which the return is complete"),
+        "combination": matching("what was chosen", STRATEGY_PATTERN),
+        "net_return": number("after costs", "decimal per month", ge=-10),
+        "benchmark_return": number("benchmark", "decimal per month", null=True),
+        "nav": number("growth of 1"),
+    },
+    may_be_empty=True,
+)
+LEADERBOARD = _table(
+    "leaderboard",
+    "The strategies of a month side by side, over the months that all of them have.",
+    "month",
+    ("month", "strategy"),
+    _CELL
+    | {
+        "experiment_id": text("hash of configuration, data version and code version"),
+        "price_basis": one_of("what a return of it means", *PRICE_LABELS),
+        "benchmark": text("which benchmark"),
+        "first_date": date("first common return"),
+        "last_date": date("last common return"),
+        "n_months": count("common months", "months"),
+        "cagr": number("compound growth", "decimal per year", null=True),
+        "volatility_ann": number("standard deviation", "decimal per year", null=True),
+        "sharpe": number("excess of cash per volatility", "per year", null=True),
+        "max_drawdown": number("on monthly NAV", le=0, null=True),
+        "turnover_ann": number("two-way", "decimal of NAV per year", ge=0, null=True),
+        "cost_drag_ann": number("mean cost", "decimal of NAV per year", ge=0, null=True),
+        "excess_ann": number("mean return over the benchmark's", "decimal per year", null=True),
+        "information_ratio": number("excess per tracking error", "per year", null=True),
+        "dsr_benchmark": number("deflated, over the benchmark", ge=0, le=1, null=True),
+        "n_trials": count("tries of its family", "trials", null=True),
+    },
+)
+RETURN_CORRELATIONS = _table(
+    "return_correlations",
+    "Every pair of a month's strategies, over the months that both have.",
+    "month",
+    ("month", "strategy", "other"),
+    _CELL
+    | {
+        "other": matching("the other strategy", STRATEGY_PATTERN),
+        "n_months": count("months", "months"),
+        "correlation": number("of net returns", ge=-1, le=1, null=True),
+        "sharpe_difference": number("its Sharpe ratio less the other's", "per year", null=True),
+        "p_value": number("two-sided, of no difference", ge=0, le=1, null=True),
+    },
+    may_be_empty=True,
 )
 
 TABLES: dict[str, Table] = {

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     price_rules_file: Path = Field(
         Path("data/prices.yaml"), description="what is done about suspect prices"
     )
+    evaluation_file: Path = Field(
+        Path("data/evaluation.yaml"), description="regimes, seeds and draws of every judgement"
+    )
     drop_dir: Path | None = Field(None, description="watched for archives; default DATA_DIR/drop")
 
     source: SourceName = Field("synthetic", description="where prices come from")
@@ -100,8 +103,16 @@ class Settings(BaseSettings):
         return self.path(self.price_rules_file)
 
     @property
+    def evaluation_path(self) -> Path:
+        return self.path(self.evaluation_file)
+
+    @property
     def drop_path(self) -> Path:
         return self.path(self.drop_dir or self.data_dir / "drop")
+
+    @property
+    def reports_path(self) -> Path:
+        return self.path(self.data_dir / "reports")
 
     @property
     def dagster_home(self) -> Path:

@@ -1,8 +1,9 @@
 """The database: opened here alone, under a lock, in short transactions.
 
-Belongs here: the file, its format, and one method per thing that the other layers do with it. Does
-not: how rows are judged (`validation`), kept (`store_partitions`), versioned (`store_versions`), or
-how experiments are recorded (`store_experiments`).
+Belongs here: the file, its format, and one method per thing that the other layers do with it; those
+for experiments are in `store_ledgers`. Does not: how rows are judged (`validation`), kept
+(`store_partitions`), versioned (`store_versions`), or how experiments are recorded
+(`store_experiments`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -19,7 +20,6 @@ import pyarrow as pa
 from factorlab_assets import (
     engine,
     schemas,
-    store_experiments,
     store_format,
     store_partitions,
     store_versions,
@@ -29,6 +29,7 @@ from factorlab_assets.lock import database_lock
 from factorlab_assets.schemas import Table
 from factorlab_assets.sources.base import Fetched
 from factorlab_assets.store_experiments import Experiment
+from factorlab_assets.store_ledgers import ExperimentLedgers
 from factorlab_assets.store_partitions import PartitionRecord, Verdict, Written
 from factorlab_assets.store_versions import Version
 
@@ -45,7 +46,7 @@ class _OpenHere(threading.local):
 _open_here = _OpenHere()
 
 
-class Store:
+class Store(ExperimentLedgers):
     """Partitions, verdicts and ledgers in one DuckDB file.
 
     Parameters
@@ -72,12 +73,23 @@ class Store:
         if outer is not None:
             yield outer
         elif self.path.exists():
-            with self._locked(exclusive=False), self._opened(read_only=True) as con:
+            with ExitStack() as stack:
+                try:
+                    con = stack.enter_context(self._reading())
+                except store_format.ConvertibleError:
+                    with self.write():  # alone, which converts it
+                        pass
+                    con = stack.enter_context(self._reading())
                 yield con
         else:
             with engine.attached(None, read_only=False) as con:
                 store_format.create(con)
                 yield con
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._locked(exclusive=False), self._opened(read_only=True) as con:
+            yield con
 
     @contextmanager
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -111,6 +123,8 @@ class Store:
     @contextmanager
     def _opened(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         with engine.attached(self.path, read_only=read_only) as con:
+            if not read_only:
+                store_format.convert(con)
             store_format.check(con, self.path)
             _open_here.connections[self.path] = con
             try:
@@ -331,31 +345,16 @@ class Store:
             )
         return rows[-1]
 
-    def begin_attempts(self, experiments: Sequence[Experiment], run_id: str) -> None:
-        """Record that a run starts on experiments; one that it has under way goes on.
-
-        Attempts of other runs that never ended and whose process is gone are recorded as failed.
-        """
-        with self.read() as con:
-            is_due = bool(store_experiments.due(con, experiments, run_id))
-        if is_due:
-            with self._transaction() as con:
-                store_experiments.begin(con, experiments, run_id)
-
-    def end_attempts(self, ended: Sequence[tuple[str, str, str]], run_id: str) -> None:
-        """Record (experiment_id, "done" or "failed", detail) for attempts that this run began.
+    def is_as_ingested(self, data_version_id: str) -> bool:
+        """Whether a version's stored rows are still those that its id was made of.
 
         Raises
         ------
-        RefusedError : the run has no such attempt under way; nothing was recorded.
+        FactorLabError : there was never such a version.
         """
-        with self._transaction() as con:
-            store_experiments.end(con, ended, run_id)
-
-    def experiments(self, experiment_id: str | None = None) -> pa.Table:
-        """The ledger of experiments in order of recording: all of it, or one experiment's."""
+        version = self.version(data_version_id)
         with self.read() as con:
-            return store_experiments.read(con, experiment_id)
+            return store_versions.stored_content(con, version) == version.content_hash
 
     def prune(self, dry_run: bool = True) -> list[str]:
         """Delete data versions that no month points at and no experiment refers to; returns them.

@@ -1,7 +1,7 @@
 """The format of the database: the tables of a new one, and whether those of another are the same.
 
-Belongs here: what has to hold before anything is read or written. Does not: opening the file
-(`store`).
+Belongs here: what has to hold before anything is read or written, and turning the format before
+into this one. Does not: opening the file (`store`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,16 @@ import duckdb
 from factorlab_assets import schemas
 from factorlab_assets.errors import FactorLabError
 
-FORMAT = 3
+FORMAT = 4
 """Of the database's tables: 2 since prices are judged and adjusted, 3 since adjusted prices have
-dollar volumes."""
+dollar volumes, 4 since every trial's returns are kept."""
+
+CONVERTIBLE = 3
+"""The format that `convert` turns into this one, ledgers and all."""
+
+
+class ConvertibleError(FactorLabError):
+    """The database is of the format before: `convert` it first."""
 
 
 def create(con: duckdb.DuckDBPyConnection) -> None:
@@ -23,18 +30,49 @@ def create(con: duckdb.DuckDBPyConnection) -> None:
     con.begin()
     con.execute("CREATE TABLE meta (format BIGINT)")
     con.execute("INSERT INTO meta VALUES (?)", [FORMAT])
-    for table in schemas.TABLES.values():
-        columns = ", ".join(f"{name} {kind}" for name, kind in table.columns.items())
-        con.execute(f"CREATE TABLE {table.name} ({columns})")
+    _create_missing(con)
     con.commit()
 
 
-def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise FactorLabError unless the database is FactorLab's, of this format."""
+def convert(con: duckdb.DuckDBPyConnection) -> None:
+    """Turn a database of the format before into this one, in one transaction; others stay.
+
+    No row is moved, changed or dropped: `experiments` gets a column, missing tables are made.
+    """
+    if _found(con) != CONVERTIBLE:
+        return
+    con.begin()
+    con.execute("ALTER TABLE experiments ADD COLUMN sweep VARCHAR DEFAULT ''")
+    con.execute("ALTER TABLE experiments ALTER COLUMN sweep DROP DEFAULT")
+    _create_missing(con)
+    con.execute("UPDATE meta SET format = ?", [FORMAT])
+    con.commit()
+
+
+def _create_missing(con: duckdb.DuckDBPyConnection) -> None:
+    for table in schemas.TABLES.values():
+        columns = ", ".join(f"{name} {kind}" for name, kind in table.columns.items())
+        con.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({columns})")
+
+
+def _found(con: duckdb.DuckDBPyConnection) -> int | None:
+    """The format that the database says it has; None where it says none."""
     try:
-        found = con.execute("SELECT max(format) FROM meta").fetchall()[0][0]
+        found: int | None = con.execute("SELECT max(format) FROM meta").fetchall()[0][0]
     except duckdb.ProgrammingError:
-        found = None
+        return None
+    return found
+
+
+def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise FactorLabError unless the database is FactorLab's, of this format.
+
+    Raises
+    ------
+    ConvertibleError : it is of the format before.
+    FactorLabError : anything else that is not this format.
+    """
+    found = _found(con)
     if found is None:
         raise FactorLabError(
             "that DuckDB database is not FactorLab's",
@@ -42,6 +80,8 @@ def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             got="no format in a table meta",
             do="set FACTORLAB_DATABASE to another file",
         )
+    if found == CONVERTIBLE:
+        raise ConvertibleError("the database is of the format before", where=path)
     if found != FORMAT:
         newer = found > FORMAT
         raise FactorLabError(

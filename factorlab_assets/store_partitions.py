@@ -113,15 +113,18 @@ def key_of(table: Table, partition: str) -> Key:
     return tuple(key)
 
 
-def append(con: duckdb.DuckDBPyConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+def append(
+    con: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table | Iterable[Mapping[str, Any]]
+) -> None:
     """Append rows to a ledger.
 
     Raises
     ------
     RefusedError : rows that break the ledger's schema.
     """
-    new = pa.Table.from_pylist(list(rows), schema=arrow_schema(table))
-    normalise(con, table, new, "new_rows")
+    if not isinstance(rows, pa.Table):
+        rows = pa.Table.from_pylist(list(rows), schema=arrow_schema(table))
+    normalise(con, table, rows, "new_rows")
     for judgement in judge(con, table, "new_rows").values():
         for fault in judgement.faults:
             raise fault.refusal(table, "new rows")

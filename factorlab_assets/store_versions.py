@@ -36,6 +36,8 @@ from factorlab_assets.validation import Judgement, normalise
 
 TABLES = tuple(table for table in schemas.TABLES.values() if table.partition == "version")
 _KEY = ("month", "data_version_id")
+Lines = list[tuple[Any, ...]]
+"""Per ticker: n rows, hash, first day, last day; in order of ticker."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,8 @@ def snapshot(
     paid = _per_ticker(schemas.DISTRIBUTIONS, draft["distributions"], "ex_date", month)
     if not bars:
         raise RefusedError("no bars at all", where=f"prices of {month}", expected="at least one")
-    lines = ["prices", *(f"{t} {n} {h}" for t, n, h, *_ in bars)]
-    lines += ["distributions", *(f"{t} {n} {h}" for t, n, h, *_ in paid)]
     said = _per_ticker(schemas.CHARACTERISTICS, draft["characteristics"], "date_avail", month)
-    if said:  # a version without any is named as before there were characteristics
-        lines += ["characteristics", *(f"{t} {n} {h}" for t, n, h, *_ in said)]
-    content_hash = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    content_hash = _content_hash(bars, paid, said)
     data_version_id = f"{month}-{content_hash[:12]}"
     judged = {}
     for table in TABLES:
@@ -125,6 +123,28 @@ def snapshot(
         rows={name: _with_key(rows, month, data_version_id) for name, rows in given.items()},
         judged=judged,
     )
+
+
+def _content_hash(bars: Lines, paid: Lines, said: Lines) -> str:
+    lines = ["prices", *(f"{t} {n} {h}" for t, n, h, *_ in bars)]
+    lines += ["distributions", *(f"{t} {n} {h}" for t, n, h, *_ in paid)]
+    if said:  # a version without any is named as before there were characteristics
+        lines += ["characteristics", *(f"{t} {n} {h}" for t, n, h, *_ in said)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def stored_content(con: duckdb.DuckDBPyConnection, version: Version) -> str:
+    """The content hash of a version's rows as they are stored now; empty where it has no bars."""
+    named = (version.data_version_id,)
+
+    def lines(table: Table, day: str) -> Lines:
+        rows = con.sql(f"SELECT * FROM {table.name} WHERE data_version_id = ?", params=named)
+        normalise(con, table, rows, "incoming")
+        return _lines(con, table, day)
+
+    bars = lines(schemas.RAW_PRICES, "date")
+    others = lines(schemas.DISTRIBUTIONS, "ex_date"), lines(schemas.CHARACTERISTICS, "date_avail")
+    return _content_hash(bars, *others) if bars else ""
 
 
 def _or_none(table: Table, rows: pa.Table | None) -> pa.Table:
@@ -152,15 +172,19 @@ def _with_key(given: pa.Table | Path, month: str, data_version_id: str) -> Rows:
     return rows
 
 
-def _per_ticker(table: Table, rows: Rows, day: str, month: str) -> list[tuple[Any, ...]]:
-    """Per ticker: n rows, hash, first day, last day; in order of ticker."""
+def _lines(con: duckdb.DuckDBPyConnection, table: Table, day: str) -> Lines:
+    """Of the relation `incoming`."""
     content = ", ".join(name for name in table.columns if name not in _KEY)
+    return con.execute(
+        f"""SELECT ticker, count(*), sum(hash({content}))::HUGEINT, min({day}), max({day})
+        FROM incoming GROUP BY ticker ORDER BY ticker"""
+    ).fetchall()
+
+
+def _per_ticker(table: Table, rows: Rows, day: str, month: str) -> Lines:
     with scratch() as con:
         normalise(con, table, rows(con), "incoming")
-        found = con.execute(
-            f"""SELECT ticker, count(*), sum(hash({content}))::HUGEINT, min({day}), max({day})
-            FROM incoming GROUP BY ticker ORDER BY ticker"""
-        ).fetchall()
+        found = _lines(con, table, day)
     late = [(ticker, last) for ticker, *_, last in found if last and f"{last:%Y-%m}" > month]
     if late:
         ticker, last = late[0]

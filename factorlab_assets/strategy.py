@@ -20,10 +20,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from factorlab_assets import parsing
 from factorlab_assets.contradictions import check_universe
 from factorlab_assets.errors import FactorLabError
-from factorlab_assets.model import Model
+from factorlab_assets.model import Model, Whole
 from factorlab_assets.schemas import MONTH_PATTERN, STRATEGY_PATTERN, TICKER_PATTERN
 from factorlab_assets.strategy_book import Cash, Costs, Execution, Portfolio, Schedule
 from factorlab_assets.strategy_signals import Combine, Factor, Universe
+from factorlab_assets.strategy_sweep import Sweep
 from factorlab_assets.universes import ASSET_CLASS, Meaning, NamedUniverse, look_up
 
 CheckFactor = Callable[[str, Mapping[str, Any], int | None], tuple[dict[str, Any], int]]
@@ -60,6 +61,9 @@ class Strategy(Model):
     cash: Cash = Cash()
     benchmark: Annotated[str, AfterValidator(_is_benchmark)] = "SPY"
     in_sample_until: Annotated[str, Field(pattern=MONTH_PATTERN)] | None = None
+    sweep: Sweep | None = None
+    prior_trials: Annotated[Whole, Field(ge=0)] = 0
+    """Tries of the same idea that were made elsewhere: they count wherever tries are counted."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Strategy:
@@ -146,10 +150,13 @@ class Resolved(Model):
         return self.strategy.name
 
     @classmethod
-    def from_config(cls, name: str, config: Mapping[str, Any]) -> Resolved:
+    def from_config(
+        cls, name: str, config: Mapping[str, Any], check_factor: CheckFactor | None = None
+    ) -> Resolved:
         """The strategy that a recorded `config` came from: same numbers, same `config_hash`.
 
-        Description and asset classes are gone: they decide no number.
+        Description and asset classes are gone: they decide no number. With `check_factor`, factors
+        have what they gained since it was recorded, as if it were read from a file today.
 
         Raises
         ------
@@ -163,8 +170,11 @@ class Resolved(Model):
         what = "the recorded configuration does not fit this version of FactorLab"
         do = "check out the commit that the ledger names"
         strategy = parsing.validated(Strategy, said, f"configuration of {name}", what, do)
+        if check_factor is not None:
+            full = _checked(f"configuration of {name}", strategy.factors, check_factor)
+            strategy = strategy.model_copy(update={"factors": full})
         of = strategy.benchmark.removeprefix("strategy:")
-        other = cls.from_config(of, benchmark) if benchmark else None
+        other = cls.from_config(of, benchmark, check_factor) if benchmark else None
         return cls(
             strategy=strategy,
             tickers=tickers,
@@ -176,8 +186,9 @@ class Resolved(Model):
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What the experiment id is made of: name and prose left out, and what is only shown."""
-        said = self.strategy.model_dump(mode="json", exclude={"name", "description", "active"})
+        """What the experiment id is made of: name, prose and other tries left out, and what is only
+        shown."""
+        said = self.strategy.model_dump(mode="json", exclude=_NOT_CONFIG)
         for resolved in ("of", "asset_class"):
             del said["universe"][resolved]
         said["portfolio"]["net"] = self.strategy.portfolio.target_net
@@ -197,6 +208,7 @@ class Resolved(Model):
         return hashlib.sha256(self.config_json.encode()).hexdigest()[:16]
 
 
+_NOT_CONFIG = {"name", "description", "active", "sweep", "prior_trials"}
 _SEE_DOCS = "correct it; docs/strategies.md lists every key, `factorlab factors` every parameter"
 
 
@@ -207,7 +219,7 @@ def check_name(name: str) -> str:
             "that cannot be a strategy's name",
             got=repr(name),
             expected="1 to 80 of a-z, 0-9, '_', '-' and '.', the first a letter or a digit",
-            do="rename the file",
+            do="rename the file, or give another name",
         )
     return name
 
@@ -223,8 +235,26 @@ def load_strategy(path: Path, check_factor: CheckFactor) -> Strategy:
     if path.suffix != ".yaml":
         raise FactorLabError("a strategy file ends in .yaml", where=path, do="rename the file")
     name = check_name(path.name.removesuffix(".yaml"))
-    strategy = parsing.read_yaml(path, Strategy, _SEE_DOCS, name=name)
-    return strategy.model_copy(update={"factors": _checked(path, strategy.factors, check_factor)})
+    return from_mapping(name, parsing.mapping(parsing.read_text(path), path), path, check_factor)
+
+
+def from_mapping(
+    name: str, said: Mapping[str, Any], origin: object, check_factor: CheckFactor
+) -> Strategy:
+    """The strategy that a file of this mapping would be; `origin` is what errors call it.
+
+    Raises
+    ------
+    FactorLabError : it says something not allowed; names the place in it, the value and what is.
+    """
+    check_name(name)
+    if "name" in said:
+        where, what = f"{origin}: name", parsing.NOT_ALLOWED
+        raise FactorLabError(what, where=where, expected="no such key", do=_SEE_DOCS)
+    given = {"name": name, **said}
+    strategy = parsing.validated(Strategy, given, origin, parsing.NOT_ALLOWED, _SEE_DOCS)
+    factors = _checked(origin, strategy.factors, check_factor)
+    return strategy.model_copy(update={"factors": factors})
 
 
 def load_strategies(
@@ -332,13 +362,13 @@ def _check_members(strategy: Strategy, members: Meaning, where: str) -> None:
         check_universe(portfolio, members.tickers, groups, where, largest=largest)
 
 
-def _checked(path: Path, factors: tuple[Factor, ...], check: CheckFactor) -> tuple[Factor, ...]:
+def _checked(origin: object, factors: tuple[Factor, ...], check: CheckFactor) -> tuple[Factor, ...]:
     checked = []
     for i, factor in enumerate(factors):
         try:
             params, delay = check(factor.name, factor.params, factor.delay)
         except ValueError as error:
-            where = f"{path}: factors[{i}]"
+            where = f"{origin}: factors[{i}]"
             raise FactorLabError("bad factor", where=where, got=error, do=_SEE_DOCS) from None
         checked.append(factor.model_copy(update={"params": params, "delay": delay}))
     return tuple(checked)

@@ -193,17 +193,18 @@ def judge(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> dict[Key, 
     for total in totals:
         key, n, hash_sum = total[:width], total[width], total[width + 1]
         faults = tuple(by_key[key] for by_key in broken.values() if key in by_key)
-        judged[key] = Judgement(n, _digest(n, hash_sum), faults)
+        judged[key] = Judgement(n, digest(n, hash_sum), faults)
     return judged
 
 
-def _digest(n_rows: int, hash_sum: int) -> str:
+def digest(n_rows: int, hash_sum: int) -> str:
+    """The content hash of so many rows whose hashes have this sum."""
     return hashlib.sha256(f"{n_rows} {hash_sum}".encode()).hexdigest()[:16]
 
 
-EMPTY = Judgement(0, _digest(0, 0))
+EMPTY = Judgement(0, digest(0, 0))
 """A partition that may be without rows, and is."""
-EMPTY_UNEXPECTEDLY = Judgement(0, _digest(0, 0), (Fault("", "has rows", 0),))
+EMPTY_UNEXPECTEDLY = Judgement(0, digest(0, 0), (Fault("", "has rows", 0),))
 
 
 def _extent(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> tuple[int, int]:

@@ -99,15 +99,35 @@ def ingest(
     )
 
 
-def experiment(experiment_id: str, version: str = "2024-05-0123456789ab") -> Experiment:
+def returns(*experiment_ids: str, net: float = 0.01) -> pa.Table:
+    """Rows of `trial_returns`: April and May 2024, `net` earned in each."""
+    n = 2 * len(experiment_ids)
+    ids = [id_ for id_ in experiment_ids for _ in range(2)]
+    days = [dt.date(2024, 4, 30), dt.date(2024, 5, 31)] * len(experiment_ids)
+    said = {"experiment_id": pa.array(ids, pa.string()), "date": pa.array(days, pa.date32())}
+    figures = {"gross_return": net + 0.001, "cost": 0.001, "net_return": net, "turnover": 1.0}
+    figures |= {"rf": 0.0, "benchmark_return": 0.005}
+    return pa.table(said | {name: [value] * n for name, value in figures.items()})
+
+
+def experiment(
+    experiment_id: str,
+    version: str = "2024-05-0123456789ab",
+    *,
+    strategy: str = "trend",
+    config_hash: str = "c",
+    config: str = "{}",
+    sweep: str = "",
+) -> Experiment:
     return Experiment(
         experiment_id=experiment_id,
         month=MONTH,
-        strategy="trend",
+        strategy=strategy,
         data_version_id=version,
-        config_hash="c",
+        config_hash=config_hash,
         code_version="k",
-        config="{}",
+        config=config,
+        sweep=sweep,
         prices='{"actions":{},"second":null}',
         git_commit="unknown",
     )

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from factorlab_assets import prices, schemas, strategy
-from factorlab_assets.assets import jobs, partitions
+from factorlab_assets.assets import jobs, partitions, submission
 from factorlab_assets.assets.io import StoreResource
 from factorlab_assets.core import calendar, factors
 from factorlab_assets.errors import FactorLabError, StoreBusyError
@@ -168,7 +168,7 @@ def outdated_cells(store: Store, settings: Settings) -> dict[str, str]:
     columns = ["experiment_id", "data_version_id", "prices"]
     used = {
         row["experiment_id"]: (row["data_version_id"], row["prices"])
-        for row in store.experiments().select(columns).to_pylist()
+        for row in store.experiments(columns=columns).to_pylist()
     }
     cells = {cell: cell.partition.split("|")[0] for cell in store.partitions(schemas.METRICS)}
     now = {month: prices.Inputs.current(store, settings, month) for month in set(cells.values())}
@@ -183,4 +183,4 @@ def outdated_cells(store: Store, settings: Settings) -> dict[str, str]:
 
 
 schedules = [monthly_refresh]
-sensors = [drop_folder, strategy_files, changed_data]
+sensors = [drop_folder, strategy_files, changed_data, submission.queued_experiments]

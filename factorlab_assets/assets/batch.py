@@ -22,9 +22,11 @@ from factorlab_assets.assets import checks, handover, partitions, present
 from factorlab_assets.assets.cells import Cell, Month
 from factorlab_assets.core import factors, outside
 from factorlab_assets.core.tables import by_strategy
+from factorlab_assets.core.trial_rows import of_backtests
 from factorlab_assets.errors import FactorLabError
+from factorlab_assets.evaluation_settings import EvaluationSettings, load_evaluation
 from factorlab_assets.settings import Settings
-from factorlab_assets.store import Experiment, Store, Written
+from factorlab_assets.store import Store, Written
 
 RESEARCH_TABLES = (
     "memberships",
@@ -35,6 +37,8 @@ RESEARCH_TABLES = (
     "daily_returns",
 )
 LAST_TABLE = "metrics"
+LIGHT = ("inference", "regime_metrics")
+"""Evaluations that are quick enough to come with every experiment."""
 Files = tuple[Mapping[str, strategy.Strategy], Mapping[str, FactorLabError]]
 Compute = Callable[[Month], pa.Table]
 
@@ -53,13 +57,32 @@ def research_asset(
     deps : further upstream assets, read by the function itself or through the market panel.
     reads_bars : the market panel has daily bars, for the strategies that look at them.
     """
+    return _cell_asset("research", inputs, deps, reads_bars, kinds)
 
+
+def evaluation_asset(
+    *inputs: str, reads_bars: bool = False
+) -> Callable[[Compute], dg.AssetsDefinition]:
+    """An asset of the evaluation group: as `research_asset`, but it judges experiments that are
+    done, by the evaluation file, and is no part of them."""
+    return _cell_asset("evaluation", inputs, (), reads_bars, frozenset({"numpy"}))
+
+
+def _cell_asset(
+    group: str,
+    inputs: Sequence[str],
+    deps: Sequence[str],
+    reads_bars: bool,
+    kinds: frozenset[str],
+) -> Callable[[Compute], dg.AssetsDefinition]:
     def decorate(compute: Compute) -> dg.AssetsDefinition:
-        table = schemas.TABLES[compute.__name__]
+        table, code = schemas.TABLES[compute.__name__], identity.code_version()
+        if group == "evaluation":
+            code = f"{code}.{identity.evaluation_version()}"
 
         @dg.asset(
             name=table.name,
-            group_name="research",
+            group_name=group,
             description=table.schema.description,
             kinds={"duckdb", *kinds},
             owners=present.OWNERS,
@@ -68,14 +91,18 @@ def research_asset(
             backfill_policy=dg.BackfillPolicy.single_run(),
             metadata={"dagster/column_schema": present.column_schema(table)},
             check_specs=checks.specs(table, partitions.CELLS),
-            code_version=identity.code_version(),
+            code_version=code,
         )
         def asset(
             context: dg.AssetExecutionContext,
             store: dg.ResourceParam[Any],
             settings: dg.ResourceParam[Settings],
         ) -> Iterator[dg.MaterializeResult[Any]]:
-            run = Run(store.store, settings, table, inputs, reads_bars, context.run.run_id)
+            judged_by = None
+            if group == "evaluation":
+                judged_by = load_evaluation(settings.evaluation_path)
+            run_id, wanted = context.run.run_id, context.run.tags.get(partitions.EXPERIMENT_TAG, "")
+            run = Run(store.store, settings, table, inputs, reads_bars, run_id, judged_by, wanted)
             stored = run.execute(context.partition_keys, compute)
             yield from checks.told(context, table, stored)
 
@@ -86,7 +113,9 @@ def research_asset(
 
 @dataclass(frozen=True)
 class Run:
-    """One research table, computed for the cells of one Dagster run."""
+    """One table of cells, computed for those of one Dagster run; judged_by : the evaluation file,
+    for a table that is no part of an experiment. wanted : the id of the one experiment that was
+    asked for; empty: whatever the cells are today."""
 
     store: Store
     settings: Settings
@@ -94,10 +123,12 @@ class Run:
     inputs: Sequence[str]
     reads_bars: bool
     run_id: str
+    judged_by: EvaluationSettings | None = None
+    wanted: str = ""
 
     def execute(self, keys: Sequence[str], compute: Compute) -> dict[str, checks.Stored]:
         """Compute and store the cells, month by month; each cell's fate by its key."""
-        files = _strategies(self.settings.strategies_path)
+        files = strategy_files(self.settings.strategies_path)
         named = universes.load_universes(self.settings.universes_path)
         stored: dict[str, checks.Stored] = {}
         for month, names in partitions.by_month(keys).items():
@@ -131,16 +162,25 @@ class Run:
             else:
                 try:
                     resolved = strategy.resolve(good[name], named, good)
-                    cells.append(Cell(name, resolved, inputs))
+                    cell = Cell(name, resolved, inputs)
                 except FactorLabError as error:
                     dropped[key] = str(error)
+                    continue
+                if self.wanted not in ("", cell.experiment_id):
+                    dropped[key] = (
+                        f"experiment {self.wanted} was asked for, and the cell is "
+                        f"{cell.experiment_id} by now: submit it again"
+                    )
+                    continue
+                cells.append(cell)
         return cells
 
     def _month(
         self, cells: list[Cell], compute: Compute, dropped: dict[str, str]
     ) -> dict[str, checks.Stored]:
         experiments = {cell.key: cell.experiment_id for cell in cells}
-        self.store.begin_attempts([_experiment(cell) for cell in cells], self.run_id)
+        if self.judged_by is None:
+            self.store.begin_attempts([cell.experiment for cell in cells], self.run_id)
         month = self._gated(cells, experiments)
         failed = month.dropped
         if not month.cells:
@@ -150,7 +190,10 @@ class Run:
         rows = compute(month)
         good = {key: id_ for key, id_ in experiments.items() if key not in failed}
         written = self.store.write_partitions(
-            self.table, _with_month(rows, month.version.month), good, month.verdicts
+            self.table,
+            _with_month(rows, month.version.month),
+            self._fingerprints(self.table.name, good),
+            month.verdicts,
         )
         stored = {}
         by_name = by_strategy(rows)
@@ -163,7 +206,10 @@ class Run:
             shown = (
                 present.synthetic(about["price_basis"]) | month.metadata.get(cell.key, {}) | about
             )
-            shown |= present.rows_metadata(by_name.get(cell.name, rows.slice(0, 0)))
+            told = present.rows_metadata(by_name.get(cell.name, rows.slice(0, 0)))
+            if self.judged_by is not None:
+                told.pop("preview", None)  # they show tables of their own
+            shown |= told
             done = checks.Stored(outcome.content_hash, outcome.verdicts, shown)
             stored[cell.key] = done
             if not done.good:
@@ -182,7 +228,11 @@ class Run:
             monthly = self.store.load(schemas.MONTHLY_RETURNS, [month], fingerprints=fresh)
             stretches = self.store.load(schemas.PRICE_BASIS, [month], fingerprints=fresh)
             for name in self.inputs:
-                dropped |= self.store.refusals(schemas.TABLES[name], list(experiments), experiments)
+                wanted = self._fingerprints(name, experiments)
+                for key, why in self.store.refusals(
+                    schemas.TABLES[name], [*wanted], wanted
+                ).items():
+                    dropped.setdefault(key, self._told(name, key, why))
             read = (cell.resolved for cell in cells if cell.key not in dropped)
             own, missing = outside.read_for(con, inputs.characteristics, read)
             dropped |= {partitions.cell_key(month, n): str(why) for n, why in missing.items()}
@@ -190,19 +240,29 @@ class Run:
             keys = {cell.key: cell.experiment_id for cell in good}
             given = {name: self._input(name, keys) for name in (self.inputs if good else ())}
         chooser = prices.Chooser.of(stretches, is_synthetic=inputs.is_synthetic)
-        choices = {cell.name: chooser.choose(cell.resolved) for cell in good}
         return Month(
             inputs,
             good,
-            choices,
+            chooser,
             monthly,
             stretches,
             self.store,
+            self.settings,
             given,
             self.reads_bars,
             own,
             dropped,
+            judged_by=self.judged_by,
+            run_id=self.run_id,
         )
+
+    def _told(self, table: str, key: str, why: str) -> str:
+        """Why a cell's input may not be used; what is done is judged only where it is up to date,
+        and what may be judged is computed by another job."""
+        month, name = key.split("|")
+        is_part = self.judged_by is None or table not in (*RESEARCH_TABLES, LAST_TABLE)
+        do = "" if is_part else f". What to do: factorlab run --month {month} --strategy {name}."
+        return f"{table}: {why}{do}"
 
     def _input(self, table: str, experiments: Mapping[str, str]) -> dict[str, pa.Table]:
         """The rows of cells by strategy: those that this process wrote, or as they are stored."""
@@ -212,8 +272,16 @@ class Run:
         kept = handover.take((self.store.path, table, month), hashes)
         if kept is not None:
             return kept
-        schema = schemas.TABLES[table]
-        return by_strategy(self.store.load(schema, list(experiments), fingerprints=experiments))
+        schema, wanted = schemas.TABLES[table], self._fingerprints(table, experiments)
+        return by_strategy(self.store.load(schema, list(wanted), fingerprints=wanted))
+
+    def _fingerprints(self, table: str, experiments: Mapping[str, str]) -> dict[str, str]:
+        """What the rows of a table are computed from: the experiment, and what judges it."""
+        is_part = table in (*RESEARCH_TABLES, LAST_TABLE)
+        if self.judged_by is None or is_part:
+            return dict(experiments)
+        judge = f"{self.judged_by.fingerprint}.{identity.evaluation_version()}"
+        return {key: f"{id_}.{judge}" for key, id_ in experiments.items()}
 
     def _hand_over(
         self, month: Month, written: Mapping[str, Written], rows: Mapping[str, pa.Table]
@@ -234,21 +302,28 @@ class Run:
         failed: Mapping[str, str],
     ) -> None:
         """Ledger rows of the attempts that end with this table: the failed, at the last all."""
+        if self.judged_by is not None:
+            return
         ended = [
             (experiments[key], "failed", f"{self.table.name}: {reason}")
             for key, reason in failed.items()
         ]
-        if self.table.name == LAST_TABLE:
-            tables = (*RESEARCH_TABLES, LAST_TABLE)
+        returns = None
+        done = [key for key in stored if key not in failed]
+        if self.table.name == LAST_TABLE and done:
             with self.store.read():
-                done = [key for key in stored if key not in failed]
-                contents = self.store.contents(done, tables)
-                ended += [(experiments[key], "done", json.dumps(contents[key])) for key in done]
+                contents = self.store.contents(done, (*RESEARCH_TABLES, LAST_TABLE))
+                # Strategies that differ in nothing but their name are one experiment.
+                keys = {experiments[key]: key for key in done}
+                earned = self.store.load(schemas.BACKTEST_RETURNS, list(keys.values()))
+            ended += [(id_, "done", json.dumps(contents[key])) for id_, key in keys.items()]
+            names = {key.partition("|")[2]: id_ for id_, key in keys.items()}
+            returns = of_backtests(earned, names)
         if ended:
-            self.store.end_attempts(ended, self.run_id)
+            self.store.end_attempts(ended, self.run_id, returns)
 
 
-def _strategies(folder: Path) -> Files:
+def strategy_files(folder: Path) -> Files:
     """All strategy files, read anew only where one of them has changed: six tables ask for them."""
     looks = [(path.name, path.stat()) for path in sorted(folder.glob("*.y*ml"))]
     return _read(folder, tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in looks))
@@ -261,20 +336,6 @@ def _read(folder: Path, _looks: tuple[tuple[str, int, int, int], ...]) -> Files:
 
 def _with_month(rows: pa.Table, month: str) -> pa.Table:
     return rows.add_column(0, "month", pa.repeat(month, rows.num_rows))
-
-
-def _experiment(cell: Cell) -> Experiment:
-    return Experiment(
-        experiment_id=cell.experiment_id,
-        month=cell.version.month,
-        strategy=cell.name,
-        data_version_id=cell.version.data_version_id,
-        config_hash=cell.resolved.config_hash,
-        code_version=identity.code_version(),
-        config=cell.resolved.config_json,
-        prices=cell.inputs.record,
-        git_commit=identity.git_commit(),
-    )
 
 
 def _cell_metadata(cell: Cell, choice: prices.Choice) -> dict[str, Any]:

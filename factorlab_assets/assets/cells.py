@@ -7,21 +7,23 @@ leave there to be judged and shown. Does not: gating, writing, the ledger (`batc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from factorlab_assets import identity, prices, schemas, strategy
+from factorlab_assets import prices, schemas, strategy
 from factorlab_assets.assets import partitions
-from factorlab_assets.core import research
+from factorlab_assets.core import outside, research
 from factorlab_assets.core.market import with_bars
-from factorlab_assets.core.outside import beside
 from factorlab_assets.core.panel import Basis, Panel, panel_from_table
 from factorlab_assets.core.returns import monthly_returns
 from factorlab_assets.core.shared import SharedPanel
 from factorlab_assets.errors import FactorLabError
-from factorlab_assets.store import Store, Verdict, Version
+from factorlab_assets.evaluation_settings import EvaluationSettings
+from factorlab_assets.settings import Settings
+from factorlab_assets.store import Experiment, Store, Verdict, Version
 from factorlab_assets.store_partitions import WARNING, arrow_schema
 
 T = TypeVar("T")
@@ -50,34 +52,41 @@ class Cell:
     def key(self) -> str:
         return partitions.cell_key(self.version.month, self.name)
 
+    @cached_property
+    def experiment(self) -> Experiment:
+        """Its row of the ledger."""
+        return self.inputs.experiment(self.name, self.resolved)
+
     @property
     def experiment_id(self) -> str:
-        return identity.experiment_id(
-            self.resolved.config_hash, self.inputs.fingerprint, identity.code_version()
-        )
+        return self.experiment.experiment_id
 
 
 @dataclass
 class Month:
     """The cells of one month: their prices, their inputs, and who was dropped and why.
 
-    choices : what basis each strategy reads. monthly : the month's rows of `monthly_returns`.
+    chooser : what basis each strategy reads. monthly : the month's rows of `monthly_returns`.
     stretches : those of `price_basis`. reads_bars : whether the table that is computed looks at
     daily bars, where a strategy does. outside : rows of the user's own panels that they read.
     """
 
     price_inputs: prices.Inputs
     cells: list[Cell]
-    choices: dict[str, prices.Choice]
+    chooser: prices.Chooser
     monthly: pa.Table
     stretches: pa.Table
     store: Store
+    settings: Settings
     inputs: dict[str, dict[str, pa.Table]]
     reads_bars: bool
     outside: pa.Table
     dropped: dict[str, str] = field(default_factory=dict)
+    judged_by: EvaluationSettings | None = None
+    run_id: str = ""
     verdicts: list[Verdict] = field(default_factory=list)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _choices: dict[str, prices.Choice] = field(default_factory=dict)
     _monthly: dict[int, pa.Table] = field(default_factory=dict)
     _markets: dict[tuple[Kind, bool], Panel] = field(default_factory=dict)
 
@@ -86,33 +95,67 @@ class Month:
         return self.price_inputs.version
 
     def choice(self, cell: Cell) -> prices.Choice:
-        return self.choices[cell.name]
+        if cell.name not in self._choices:
+            self._choices[cell.name] = self.chooser.choose(cell.resolved)
+        return self._choices[cell.name]
 
     def kind(self, cell: Cell) -> Kind:
         """On which prices, and how many sessions before the months' ends, the cell is computed."""
         schedule = cell.resolved.strategy.schedule
         return Kind(self.choice(cell).basis, schedule.days_before_month_end)
 
-    def market(self, cell: Cell) -> Panel:
+    @property
+    def judge_by(self) -> EvaluationSettings:
+        """The evaluation file."""
+        return self.judged_by or EvaluationSettings()
+
+    def market(self, cell: Cell, days_before: int | None = None) -> Panel:
         """The month's panel of the cell's kind, with daily bars if it looks at them.
 
-        It is made once for all cells that need the same.
+        It is made once for all cells that need the same. days_before : another day of the month
+        than the cell's own.
         """
-        kind = self.kind(cell)
-        key = kind, self.reads_bars and research.reads_bars(cell.resolved)
+        key = self.panel_key(cell, days_before)
         if key not in self._markets:
-            self._markets[key] = SharedPanel.of(self._market(kind, with_daily=key[1]))
+            self._markets[key] = SharedPanel.of(self._market(key[0], with_daily=key[1]))
         return self._markets[key]
+
+    def panel_key(self, cell: Cell, days_before: int | None = None) -> tuple[Kind, bool]:
+        """Equal of two cells that `market` gives the same panel."""
+        kind = self.kind(cell)
+        if days_before is not None:
+            kind = kind._replace(days_before=days_before)
+        return kind, self.reads_bars and research.reads_bars(cell.resolved)
+
+    def beside(self, strategies: Sequence[strategy.Resolved]) -> Month:
+        """The same month with other cells, and panels that have what these look at."""
+        key = self.version.month
+        with self.store.read() as con:
+            own, missing = outside.read_for(con, self.price_inputs.characteristics, strategies)
+        return replace(
+            self,
+            cells=[Cell(each.name, each, self.price_inputs) for each in strategies],
+            outside=own,
+            dropped={partitions.cell_key(key, name): str(why) for name, why in missing.items()},
+            verdicts=[],
+            metadata={},
+            _choices={},
+            _markets={},
+        )
+
+    def everything(self, cell: Cell) -> Panel:
+        """The panel of the cell's kind with every ticker, and without daily bars."""
+        return self._market(self.kind(cell), with_daily=False)
 
     def _market(self, kind: Kind, *, with_daily: bool) -> Panel:
         basis, days_before = kind
         if days_before not in self._monthly:
             self._monthly[days_before] = self._monthly_returns(days_before)
         rows = self._monthly[days_before]
-        panel = beside(panel_from_table(rows, basis, days_before=days_before), self.outside)
+        panel = outside.beside(panel_from_table(rows, basis, days_before=days_before), self.outside)
         if not with_daily:
             return panel
-        alike = [cell.resolved for cell in self.cells if self.kind(cell) == kind]
+        alike = [cell.resolved for cell in self.cells if self.kind(cell).basis == basis]
         with self.store.read() as con:
             return with_bars(con, self.bars(), panel, basis, alike, days_before=days_before)
 

@@ -19,8 +19,26 @@ prices = dg.define_asset_job(
     description="Judge and adjust one month's prices anew: after other rules, code or a second "
     "source.",
 )
+_AT_ONCE = dg.AssetSelection.assets("inference", "regime_metrics")
 research = dg.define_asset_job(
     "research",
-    selection=dg.AssetSelection.groups("research"),
-    description="Compute one cell: signals, scores, weights, returns and metrics of a strategy.",
+    selection=dg.AssetSelection.groups("research") | _AT_ONCE,
+    description="Compute one cell: signals, scores, weights, returns and metrics of a strategy, "
+    "and how sure they are.",
 )
+evaluation = dg.define_asset_job(
+    "evaluation",
+    selection=_AT_ONCE | dg.AssetSelection.assets("feasibility", "robustness"),
+    description="Judge one cell that is done: luck and foresight, and what it hangs on.",
+)
+sweep = dg.define_asset_job(
+    "sweep",
+    selection=dg.AssetSelection.assets("sweep_metrics", "sweep_evidence", "walk_forward"),
+    description="Compute every combination of a strategy's sweep, and what the best is worth.",
+)
+library = dg.define_asset_job(
+    "library",
+    selection=dg.AssetSelection.groups("library"),
+    description="Put a month's strategies side by side.",
+)
+ASSET_JOBS = [market, prices, research, evaluation, sweep, library]

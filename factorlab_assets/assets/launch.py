@@ -45,6 +45,11 @@ def init_home(settings: Settings) -> Path:
     return home
 
 
+def register(names: Sequence[str]) -> None:
+    """Make strategy names partition keys of the user's instance."""
+    partitions.register(dg.DagsterInstance.get(), names)
+
+
 def run_market(definitions: dg.Definitions, month: str, config: dict[str, Any]) -> None:
     """Run the market stage for one month; `config` is `IngestConfig`'s."""
     partitions.check_month(month)
@@ -58,8 +63,19 @@ def run_prices(definitions: dg.Definitions, month: str) -> None:
     _execute(definitions, "prices", partition_key=month, run_config=_QUIET)
 
 
+def run_library(definitions: dg.Definitions, month: str) -> None:
+    """Put a month's strategies side by side."""
+    partitions.check_month(month)
+    _execute(definitions, "library", partition_key=month, run_config=_QUIET)
+
+
 def run_research(definitions: dg.Definitions, month: str, names: Sequence[str]) -> None:
-    """Run the research stage for these strategies of a month, as few runs as their order allows.
+    """Run the research stage for these strategies of a month."""
+    run_cells(definitions, "research", month, names)
+
+
+def run_cells(definitions: dg.Definitions, job: str, month: str, names: Sequence[str]) -> None:
+    """Run a job of cells for these strategies of a month, as few runs as their order allows.
 
     A Dagster run takes a contiguous range of keys, in the order in which they were registered.
     """
@@ -75,7 +91,7 @@ def run_research(definitions: dg.Definitions, month: str, names: Sequence[str]) 
         if first == last:
             said = {"partition_key": partitions.cell_key(month, first)}
         try:
-            _execute(definitions, "research", run_config=_QUIET, **said)
+            _execute(definitions, job, run_config=_QUIET, **said)
         except FactorLabError as error:
             failures.append(str(error))
     if failures:

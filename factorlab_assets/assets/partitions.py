@@ -16,6 +16,9 @@ from factorlab_assets.errors import FactorLabError
 
 FIRST_MONTH = "2000-01"
 
+EXPERIMENT_TAG = "factorlab/experiment_id"
+"""Of a run: the experiment that its cell must be."""
+
 MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m")
 STRATEGIES = dg.DynamicPartitionsDefinition(name="strategy")
 CELLS = dg.MultiPartitionsDefinition({"month": MONTHS, "strategy": STRATEGIES})

@@ -137,9 +137,10 @@ def revisions(month: Month) -> checks.Stored:
     id_ = earlier.data_version_id
     with month.store.read() as con:
         rows = restated.revisions(con, ingest.version_bars(id_), month.inputs.bars, month.key)
+    columns = ["strategy", "sweep", "data_version_id", "status"]
     resting = {
-        row["strategy"]
-        for row in month.store.experiments().to_pylist()
+        row["sweep"] or row["strategy"]
+        for row in month.store.experiments(columns=columns).to_pylist()
         if row["data_version_id"] == id_ and row["status"] == "done"
     }
     return month.write(

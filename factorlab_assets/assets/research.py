@@ -33,6 +33,7 @@ from factorlab_assets.core.daily import Daily, DailyPrices
 from factorlab_assets.core.holding import carried, rebalances
 from factorlab_assets.core.panel import Basis, Panel
 from factorlab_assets.core.performance import PAID
+from factorlab_assets.evaluation.splits import in_and_out
 from factorlab_assets.reports import charts, charts_prices, inline
 
 
@@ -151,9 +152,12 @@ def metrics(month: Month) -> pa.Table:
     """Performance per segment, monthly and daily."""
 
     def measure(cell: Cell) -> Any:
+        backtest, until = _backtest(month, cell), cell.resolved.strategy.in_sample_until
+        if until is not None:
+            in_and_out(backtest.dates, until)  # raises where one of the two would be empty
         return research.measure(
             cell.resolved,
-            _backtest(month, cell),
+            backtest,
             tables.daily_from_table(month.rows("daily_returns", cell)),
             price_basis=month.choice(cell).label,
             caveats=prices.caveats(cell.version, cell.resolved, month.choice(cell)),
@@ -267,19 +271,20 @@ def _nav_pictures(cell: Cell, basis: str, series: Any, benchmark: Any = None) ->
 
 def _daily_prices(month: Month) -> dict[Basis, DailyPrices]:
     """Per basis the daily closes of whatever any of its cells holds, read once for all."""
-    held: dict[Basis, set[str]] = {month.choice(cell).basis: set() for cell in month.cells}
+    basis = {cell.name: month.choice(cell).basis for cell in month.cells}
+    held: dict[Basis, set[str]] = {each: set() for each in basis.values()}
     for name, rows in month.inputs["weights"].items():
         names = rows.filter(pc.not_equal(rows["weight"], 0.0))["ticker"].unique().to_pylist()
-        held[month.choices[name].basis].update(names)
+        held[basis[name]].update(names)
     version = month.version
     found: dict[Basis, DailyPrices] = {}
     with month.store.read() as con:
         bars = month.bars()
-        for basis, tickers in held.items():
+        for each, tickers in held.items():
             dates, known, close, open_ = returns.daily_basis(
-                con, bars, basis, tickers, version.last_date
+                con, bars, each, tickers, version.last_date
             )
-            found[basis] = dates, known, carried(close), open_
+            found[each] = dates, known, carried(close), open_
     return found
 
 

@@ -20,6 +20,7 @@ from factorlab_assets.core.many_books import books
 from factorlab_assets.core.panel import Floats, Panel
 from factorlab_assets.core.ranked import Counts
 from factorlab_assets.core.shared import SharedPanel
+from factorlab_assets.errors import FactorLabError
 from factorlab_assets.model import Model
 from factorlab_assets.strategy import Resolved
 from factorlab_assets.strategy_book import Cash, Costs, Execution, Portfolio, Schedule, Select
@@ -104,7 +105,11 @@ def is_batchable(resolved: Resolved) -> bool:
     return not why_alone(resolved)
 
 
-def evaluate(strategies: Sequence[Resolved], market: Panel) -> Batch:
+def evaluate(
+    strategies: Sequence[Resolved],
+    market: Panel,
+    failed: dict[int, FactorLabError] | None = None,
+) -> Batch:
     """What every strategy earns on one panel, as `research.run` would say within 1e-12.
 
     Strategies may differ in anything. Those that share universe and factors share their score, and
@@ -115,7 +120,9 @@ def evaluate(strategies: Sequence[Resolved], market: Panel) -> Batch:
 
     Parameters
     ----------
-    strategies : C of them, with any names. market : the month's full panel.
+    strategies : C of them, with any names. market : the month's full panel. failed : takes up
+    place -> error of the strategies that cannot be computed, whose rows are NaN then; without it
+    the first such error ends everything.
 
     Returns
     -------
@@ -125,13 +132,22 @@ def evaluate(strategies: Sequence[Resolved], market: Panel) -> Batch:
 
     Raises
     ------
-    FactorLabError : what `research.run` raises for one of the strategies.
+    FactorLabError : what `research.run` raises for one of the strategies, without `failed`.
 
     Notes
     -----
+    A strategy's numbers are the same to the last bit whatever else is evaluated with it: every sum
+    runs along one ranking or one date's names, entry by entry in the same order.
+
     Sums are taken along the ranking, not along the tickers: the last bits differ from those of
     `research.run`, which takes over where a name turns out to lose its price.
     """
+
+    def refuse(places: Sequence[int], error: FactorLabError) -> None:
+        if failed is None:
+            raise error
+        failed.update(dict.fromkeys(places, error))
+
     _keep_freed_memory()
     shared = market if isinstance(market, SharedPanel) else SharedPanel.of(market)
     shape = (len(strategies), len(market.dates))
@@ -139,7 +155,8 @@ def evaluate(strategies: Sequence[Resolved], market: Panel) -> Batch:
     start = np.full(shape[0], shape[1])
     alone = [why_alone(each) for each in strategies]
     batched = np.array([i for i, why in enumerate(alone) if not why], dtype=np.intp)
-    for found in books([strategies[i] for i in batched], shared):
+    quick = [strategies[i] for i in batched]
+    for found in books(quick, shared, lambda at, error: refuse(batched[at].tolist(), error)):
         rows = batched[found.which]
         start[rows] = found.start
         for name, of_found in found.values.items():
@@ -148,7 +165,11 @@ def evaluate(strategies: Sequence[Resolved], market: Panel) -> Batch:
             alone[i] = why
     for i, why in enumerate(alone):
         if why:
-            said = research.run(strategies[i], shared)
+            try:
+                said = research.run(strategies[i], shared)
+            except FactorLabError as error:
+                refuse([i], error)
+                continue
             first = start[i] = said.book.start
             for name, of_all in values.items():
                 own = getattr(said.backtest, name)

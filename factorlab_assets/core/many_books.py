@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from factorlab_assets.core.panel import Floats, Panel
 from factorlab_assets.core.ranked import Columns, Counts, Leg, Moves, Ranked, Side
 from factorlab_assets.core.selection import Eligible, eligibility
 from factorlab_assets.core.signals import Signals, compute_signals, universe
+from factorlab_assets.errors import FactorLabError
 from factorlab_assets.strategy import Resolved
 from factorlab_assets.strategy_book import Portfolio
 
@@ -32,6 +33,10 @@ a temporary array is 1 MiB."""
 
 ROUNDING = 1e-14
 """A weight above max_weight by this share of it is rounding, and not cut."""
+
+
+Refuse = Callable[[Sequence[int], FactorLabError], None]
+"""Is told which strategies cannot be computed and why; the others go on where it returns."""
 
 
 @dataclass(frozen=True)
@@ -104,18 +109,21 @@ class _Shape(NamedTuple):
         )
 
 
-def books(strategies: Sequence[Resolved], market: Panel) -> Iterator[Books]:
+def books(strategies: Sequence[Resolved], market: Panel, refuse: Refuse) -> Iterator[Books]:
     """All strategies, each once, in pieces that need little memory beside each other."""
     universes: dict[Hashable, dict[Hashable, list[int]]] = {}
     for i, resolved in enumerate(strategies):
         who = (resolved.tickers, *vars(resolved.strategy.universe).values())
         universes.setdefault(who, {}).setdefault(_score_key(resolved), []).append(i)
     for by_score in universes.values():
-        first = strategies[next(iter(by_score.values()))[0]]
-        piece = _Universe(first, market)
-        every, step = list(by_score.values()), piece.at_once
-        for low in range(0, len(every), step):
-            yield from piece.books(strategies, every[low : low + step])
+        every = list(by_score.values())
+        try:
+            piece = _Universe(strategies[every[0][0]], market)
+        except FactorLabError as error:
+            refuse([i for rows in every for i in rows], error)
+            continue
+        for low in range(0, len(every), piece.at_once):
+            yield from piece.books(strategies, every[low : low + piece.at_once], refuse)
 
 
 def _score_key(resolved: Resolved) -> Hashable:
@@ -155,13 +163,25 @@ class _Universe:
         return self._eligible[key]
 
     def books(
-        self, strategies: Sequence[Resolved], by_score: Sequence[Sequence[int]]
+        self,
+        strategies: Sequence[Resolved],
+        every: Sequence[Sequence[int]],
+        refuse: Refuse,
     ) -> Iterator[Books]:
-        """The strategies at `by_score`, those of one score together."""
-        signals, scores = [], []
-        for first in (strategies[rows[0]] for rows in by_score):
-            signals.append(compute_signals(first, self.market, self.members))
-            scores.append(combine(first, self.market, signals[-1], self.members))
+        """The strategies at `every` place, those of one score together."""
+        signals, scores, by_score = [], [], []
+        for rows in every:
+            first = strategies[rows[0]]
+            try:
+                own_signals = compute_signals(first, self.market, self.members)
+                scores.append(combine(first, self.market, own_signals, self.members))
+            except FactorLabError as error:
+                refuse(rows, error)
+                continue
+            signals.append(own_signals)
+            by_score.append(rows)
+        if not by_score:
+            return
         score = np.stack(scores)
         anyone = self.eligible(first.strategy.portfolio).names
         ranked = Ranked.of(score, anyone & np.isfinite(score))

@@ -198,7 +198,7 @@ def check_started(
     resolved: Resolved, market: Panel, score: Floats, book: Book, members: Bools | None = None
 ) -> None:
     """Raise FactorLabError where the book has no month to earn anything in, or no cash rate."""
-    _check_beside(resolved, market)
+    check_beside(resolved, market)
     if book.start < len(market.dates) - 1:
         return
     found = eligibility(resolved.strategy.portfolio, known(resolved, market, score, None, members))
@@ -214,7 +214,7 @@ def check_started(
     )
 
 
-def _check_beside(resolved: Resolved, market: Panel) -> None:
+def check_beside(resolved: Resolved, market: Panel) -> None:
     """Raise FactorLabError where a ticker that the strategy looks at, but need not hold, is not in
     the data: nothing could be computed."""
     strategy = resolved.strategy

@@ -108,6 +108,18 @@ def metrics_table(cells: Iterable[tuple[str, Sequence[Mapping[str, object]]]]) -
     )
 
 
+def records_table(table: schemas.Table, rows: Iterable[Mapping[str, object]]) -> pa.Table:
+    """Records of any table of cells or months, less month; a NaN or a missing key is null."""
+    given = list(rows)
+    fields = [pa.field(name, ARROW[kind]) for name, kind in table.columns.items()]
+    schema = pa.schema([field for field in fields if field.name != "month"])
+    columns = [
+        pa.array([row.get(field.name) for row in given], field.type, from_pandas=True)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
 def by_strategy(table: pa.Table) -> dict[str, pa.Table]:
     """The rows of each strategy, without copying; the table holds one month, rows grouped by
     strategy as the store loads them.

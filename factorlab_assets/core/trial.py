@@ -260,7 +260,9 @@ class Trial:
         if at_close and settled and np.array_equal(date, two.dates[own : own + 1]):
             for column in SET_BEFORE:
                 values = getattr(one, column)[[row]], getattr(two, column)[[own]]
-                self._settled(Place(part, day, "backtest_returns", column), date, None, *values)
+                if values[0].tobytes() != values[1].tobytes():
+                    place = Place(part, day, "backtest_returns", column)
+                    self._settled(place, date, None, *values)
 
     def _strangers(
         self, part: str, day: np.datetime64, result: research.Result, names: Names, rows: int
@@ -333,7 +335,7 @@ def _unchanged(base: research.Result, other: research.Result, day: np.datetime64
     )
     if rows != own_rows or not np.array_equal(base.panel.tickers, other.panel.tickers):
         return False
-    kinds = ((_by_month, rows[0]), (_by_row, rows[1]))
+    kinds = (_by_month, rows[0]), (lambda of: vars(of.backtest).values(), rows[1])
     return all(
         one[:stop].tobytes() == two[:stop].tobytes()
         for values, stop in kinds
@@ -345,13 +347,8 @@ def _by_month(result: research.Result) -> list[npt.NDArray[Any]]:
     """Every array of a result with a row for each month-end."""
     signals, book, who = result.signals, result.book, result.members
     members = [] if who is None else [who.is_member, who.reason]
-    held = (book.weights, book.reason, book.outcome_codes)
+    held = (book.weights, book.reason, book.outcome_codes[:, :1])
     return [*members, *signals.raw, *signals.signal, result.score, *held]
-
-
-def _by_row(result: research.Result) -> list[npt.NDArray[Any]]:
-    """Every column of a result's backtest."""
-    return list(vars(result.backtest).values())
 
 
 def _matrices(result: research.Result) -> dict[tuple[str, str], npt.NDArray[Any]]:

@@ -359,17 +359,25 @@ def preview_table(table: pa.Table, n: int) -> str:
     |-|-:|
     |A&#124;B|0.012346|
     """
-    if not table.num_columns:
-        return "no columns"
-    is_number = [pa.types.is_integer(t) or pa.types.is_floating(t) for t in table.schema.types]
-    last = table.slice(max(0, table.num_rows - n))
-    columns = [map(_cell, column.to_pylist()) for column in last.columns]
-    head = [[escape_markdown(name) for name in table.column_names]]
-    head.append(["-:" if number else "-" for number in is_number])
-    lines = [f"|{'|'.join(cells)}|" for cells in (*head, *zip(*columns, strict=True))]
+    lines = _table_lines(table.slice(max(0, table.num_rows - n)))
     while len(lines) > 3 and inline_excess("\n".join(lines)) > 0:
         del lines[2]
     return "\n".join(lines)
+
+
+def markdown_table(table: pa.Table) -> str:
+    """All rows as a markdown table, in the form of `preview_table`."""
+    return "\n".join(_table_lines(table))
+
+
+def _table_lines(table: pa.Table) -> list[str]:
+    if not table.num_columns:
+        return ["no columns"]
+    is_number = [pa.types.is_integer(t) or pa.types.is_floating(t) for t in table.schema.types]
+    columns = [map(_cell, column.to_pylist()) for column in table.columns]
+    head = [[escape_markdown(name) for name in table.column_names]]
+    head.append(["-:" if number else "-" for number in is_number])
+    return [f"|{'|'.join(cells)}|" for cells in (*head, *zip(*columns, strict=True))]
 
 
 def inline_excess(markdown: str) -> int:

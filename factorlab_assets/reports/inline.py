@@ -35,7 +35,7 @@ def nav_inline(
     days, below = svg.as_days(dates), svg.finite(drawdown)
     own = svg.log10(nav)
     if min(np.isfinite(own).sum(), np.isfinite(below).sum()) < 2:
-        return f"no data, {_basis(basis)}"
+        return f"no data, {basis_told(basis)}"
     curves = [(own, "#07b", "strategy")]
     if benchmark_nav is not None and np.isfinite(svg.log10(benchmark_nav)).any():
         curves.insert(0, (svg.log10(benchmark_nav), "#888", benchmark_label))
@@ -101,7 +101,7 @@ def weights_inline(
     """
     days, known = svg.as_days(dates), svg.finite(weights)
     if not len(days) or np.isnan(known).all():
-        return f"no data, {_basis(basis)}"
+        return f"no data, {basis_told(basis)}"
     book = np.where(np.isnan(known), 0.0, known)
     names, _, members = charts.layers(book, [str(ticker) for ticker in tickers], classes)
     drawn = charts.total(book, members)
@@ -125,7 +125,7 @@ def members_inline(dates: Dates, counts: Floats, reasons: Sequence[str], *, basi
     days = svg.as_days(dates)
     ever = np.flatnonzero(counts.any(axis=0)).tolist()
     if not ever:
-        return f"no data, {_basis(basis)}"
+        return f"no data, {basis_told(basis)}"
     lines = {reasons[k]: (counts[:, k], f"{counts[-1, k]:.0f}") for k in ever}
     return _lines(days, lines, "names", "now", "{:.0f}".format, basis)
 
@@ -142,7 +142,7 @@ def costs_inline(dates: Dates, paid: Mapping[str, Floats], *, basis: str) -> str
     """
     days, ever = svg.as_days(dates), {name: each for name, each in paid.items() if each.any()}
     if not ever:
-        return f"nothing was paid, {_basis(basis)}"
+        return f"nothing was paid, {basis_told(basis)}"
     lines = {n: (12.0 * each, svg.percent(12.0 * each.mean(), 2)) for n, each in ever.items()}
     return _lines(days, lines, "paid", "a year", lambda most: svg.percent(most, 1), basis)
 
@@ -162,7 +162,7 @@ def _lines(
         starts = np.arange(0, len(days), -(-len(days) // min(columns, len(days))))
         means = np.add.reduceat(values, starts) / np.diff(np.append(starts, len(days)))[:, None]
         levels = np.ceil(7 * means / means.max() - 1e-9).astype(int)
-        scale = f"{span}, ▁ 0 █ {form(means.max())}, {_basis(basis)}"
+        scale = f"{span}, ▁ 0 █ {form(means.max())}, {basis_told(basis)}"
         rows = [
             (name, "".join(BLOCKS[level] for level in own), cell)
             for (name, (_, cell)), own in zip(lines.items(), levels.T, strict=True)
@@ -187,7 +187,7 @@ def _block_table(days: Dates, drawn: Floats, names: list[str], basis: str, colum
         levels = np.ceil(7 * np.clip(shares, 0, 1) - 1e-9).astype(int)
         scale = f"▁ 0 █ {svg.percent(largest)}"
     span = f"{str(days[0])[:7]} to {str(days[-1])[:7]}"
-    head = f"|weight|{span}, {scale}, {_basis(basis)}|now|\n|-|-|-:|"
+    head = f"|weight|{span}, {scale}, {basis_told(basis)}|now|\n|-|-|-:|"
     rows = [
         (charts.escape_markdown(name[:12]), "".join(BLOCKS[k] for k in level), svg.percent(last))
         for name, level, last in zip(names, levels.T, now, strict=True)
@@ -195,7 +195,8 @@ def _block_table(days: Dates, drawn: Floats, names: list[str], basis: str, colum
     return "\n".join((head, *(f"|{'|'.join(row)}|" for row in rows)))
 
 
-def _basis(basis: str) -> str:
+def basis_told(basis: str) -> str:
+    """The price basis in markdown; loud where prices are invented."""
     if basis == "synthetic":
         return "**SYNTHETIC** prices"
     return f"price basis: {charts.escape_markdown(basis)}"

@@ -26,6 +26,7 @@ SAID_IN_WORDS = (
 
 def leaves(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every key below a node of the JSON schema, as a dotted path, with its own schema."""
+    node |= next((each for each in node.get("anyOf", []) if "$ref" in each), {})
     node |= SCHEMA["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
     nested = node.get("items", {})
     if "properties" in node:

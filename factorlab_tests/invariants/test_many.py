@@ -1,25 +1,28 @@
 """Laws of a batch, for any strategies, prices and gaps:
 
 1. each row is what the strategy earns by itself;
-2. its neighbours do not matter, nor their order;
+2. its neighbours do not matter, nor their order and number, to the last bit;
 3. nothing before a cut changes when the panel ends there.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from itertools import product
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factorlab_assets.core import many, research
+from factorlab_assets.core import many, many_books, research
 from factorlab_assets.core.panel import Panel
 from factorlab_assets.strategy import Resolved
 from factorlab_tests.invariants.any_book import any_case, any_strategy
-from factorlab_tests.small_panels import NAN, resolved_of
+from factorlab_tests.small_panels import NAN, panel_of, resolved_of, strategy_of
 
 EXAMPLES = settings(max_examples=120, deadline=None)
 TOLERANCE = 1e-12
@@ -90,6 +93,74 @@ def test_neighbours_do_not_matter(case):
             said = getattr(batch, name)[i]
             assert said.tobytes() == getattr(backwards, name)[-1 - i].tobytes(), name
             assert said.tobytes() == getattr(alone, name)[0].tobytes(), name
+
+
+def grid() -> list[Resolved]:
+    """Of everything that a batch is quick at: 24 scores, and what holds few and many names."""
+    selects: list[dict[str, Any]] = [{}, {"top_k": 5}, {"top_k": 9}, {"fraction": 0.4}]
+    every = product(range(2, 14), (0, 1), selects, ("equal", "signal", "rank"), (False, True))
+    return [
+        resolved_of(
+            strategy_of(
+                factors=[{"name": "xsmom", "params": {"lookback": n, "skip": skip}, "delay": 0}],
+                portfolio={
+                    "type": "long_short" if is_odd else "long_only",
+                    "select": select,
+                    "weighting": weighting,
+                    "min_names": 2,
+                },
+                execution={"turnover": "target" if is_odd and n % 2 else "drifted"},
+                costs={"tc_bps": 7.0, "borrow_ann": 0.02},
+                cash={"yield_ann": 0.03},
+            ),
+            None,
+        )
+        for n, skip, select, weighting, is_odd in every
+    ]
+
+
+def walks(months: int, names: int) -> Panel:
+    """Random walks, some of them listed late."""
+    rng = np.random.default_rng([months, names])
+    price = 50.0 * np.exp(np.cumsum(0.06 * rng.standard_normal((months, names)), axis=0))
+    price[: months // 3, ::4] = NAN
+    return panel_of({f"T{i:03d}": price[:, i] for i in range(names)})
+
+
+GRID = grid()
+SIZES = ((240, 13), (60, 40), (5, 30))
+
+
+@cache
+def whole(size: tuple[int, int]) -> tuple[Panel, many.Batch]:
+    """A panel, and all of the grid on it."""
+    panel = walks(*size)
+    return panel, many.evaluate(GRID, panel)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(SIZES),
+    st.lists(st.sampled_from(range(len(GRID))), min_size=1, max_size=40, unique=True),
+    st.sampled_from([2**6, 2**11, 2**17]),
+)
+def test_some_of_a_large_batch_are_what_they_are_in_all_of_it(size, some, cells):
+    panel, every = whole(size)
+    with mock.patch.object(many_books, "MOST_CELLS", cells):
+        part = many.evaluate([GRID[i] for i in some], panel)
+    for name in many.VALUES:
+        said, expected = getattr(part, name), getattr(every, name)[some]
+        assert said.tobytes() == expected.tobytes(), name
+    assert part.start.tolist() == every.start[some].tolist()
+    assert list(part.alone) == [every.alone[i] for i in some]
+
+
+def test_the_large_batches_are_of_every_kind():
+    for size in SIZES:
+        _, batch = whole(size)
+        quick = [not why for why in batch.alone]
+        assert sum(quick) > len(GRID) / 2, size
+        assert np.isfinite(batch.net_return).any(axis=1)[quick].sum() > 50, size
 
 
 @EXAMPLES

@@ -11,6 +11,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from factorlab_assets import schemas
+from factorlab_assets.assets import partitions
 from factorlab_assets.definitions import build_definitions
 from factorlab_assets.settings import PROJECT_ROOT, Settings
 from factorlab_assets.store import Store
@@ -40,18 +42,47 @@ class Project:
         run_config = {"ops": {"raw_prices": {"config": config}}}
         return self._execute("market", partition_key=month, run_config=run_config)
 
-    def cell(self, name: str, month: str = MONTH, **said: Any) -> dg.ExecuteInProcessResult:
-        return self._execute("research", partition_key=f"{month}|{name}", **said)
+    def cell(
+        self, name: str, month: str = MONTH, job: str = "research", **said: Any
+    ) -> dg.ExecuteInProcessResult:
+        return self._execute(job, partition_key=f"{month}|{name}", **said)
 
-    def cells(self, first: str, last: str, month: str = MONTH) -> dg.ExecuteInProcessResult:
+    def cells(
+        self, first: str, last: str, month: str = MONTH, job: str = "research"
+    ) -> dg.ExecuteInProcessResult:
         tags = {
             "dagster/asset_partition_range_start": f"{month}|{first}",
             "dagster/asset_partition_range_end": f"{month}|{last}",
         }
-        return self._execute("research", tags=tags)
+        return self._execute(job, tags=tags)
+
+    def library(self, month: str = MONTH) -> dg.ExecuteInProcessResult:
+        return self._execute("library", partition_key=month)
 
     def strategy(self, name: str, text: str) -> None:
         (self.settings.strategies_path / f"{name}.yaml").write_text(text)
+
+    def text(self, name: str) -> str:
+        return (self.settings.strategies_path / f"{name}.yaml").read_text()
+
+    def add(self, **texts: str) -> None:
+        """Strategy files that are partition keys at once, without a market stage."""
+        for name, text in texts.items():
+            self.strategy(name, text)
+        partitions.register(self.instance, list(texts))
+
+    def rows(self, table: str, name: str, month: str = MONTH) -> list[dict[str, Any]]:
+        """What is stored of a cell."""
+        return list(self.store.load(schemas.TABLES[table], [f"{month}|{name}"]).to_pylist())
+
+    def fingerprint(self, table: str, name: str, month: str = MONTH) -> str:
+        """What the stored rows of a cell were computed from."""
+        (found,) = (
+            record.fingerprint
+            for record in self.store.partitions(schemas.TABLES[table])
+            if record.partition == f"{month}|{name}"
+        )
+        return str(found)
 
     def _execute(self, job: str, **said: Any) -> dg.ExecuteInProcessResult:
         definition = build_definitions(self.settings).resolve_job_def(job)

@@ -16,7 +16,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from factorlab_assets import cli, cli_factors, cli_prices, cli_revisions, cli_tables, cli_universe
+from factorlab_assets import (
+    cli,
+    cli_compare,
+    cli_evaluation,
+    cli_experiments,
+    cli_factors,
+    cli_prices,
+    cli_revisions,
+    cli_run,
+    cli_tables,
+    cli_universe,
+)
 from factorlab_assets.settings import PROJECT_ROOT
 from factorlab_tests.orchestration.conftest import MONTH, settings_in
 
@@ -36,6 +47,7 @@ class Command:
 
     folder: Path
     env: Mapping[str, str]
+    width: int = 200
 
     def __call__(self, *arguments: str, **env: str) -> Done:
         stdout, stderr, code = io.StringIO(), io.StringIO(), 0
@@ -44,9 +56,9 @@ class Command:
                 patch.setenv(name, value)
             patch.chdir(self.folder)
             patch.setattr(sys, "argv", ["factorlab", *arguments])
-            shown = (cli_factors, cli_prices, cli_revisions, cli_tables, cli_universe)
-            for module in (cli, *shown):
-                patch.setattr(module, "out", Console(width=200, highlight=False))
+            shown = (cli_experiments, cli_factors, cli_prices, cli_revisions, cli_run, cli_tables)
+            for module in (cli, cli_compare, cli_evaluation, cli_universe, *shown):
+                patch.setattr(module, "out", Console(width=self.width, highlight=False))
             with redirect_stdout(stdout), redirect_stderr(stderr):
                 try:
                     cli.main()
@@ -110,7 +122,7 @@ def test_the_installed_command_starts_and_fails_in_one_paragraph(tmp_path: Path)
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: no finished experiment")
+    assert done.stderr.startswith("Error: no such experiment")
     assert "Traceback" not in done.stderr
 
 
@@ -155,7 +167,7 @@ def test_factors_and_strategies_are_listed_with_their_timing(factorlab: Command)
             "no.zip",
         ),
         (("ingest", "--month", "2012-05", "--second"), "without --second first"),
-        (("verify", "0000000000000000"), "no finished experiment"),
+        (("verify", "0000000000000000"), "no such experiment"),
     ],
 )
 def test_what_cannot_be_done_is_one_paragraph(

@@ -98,4 +98,6 @@ def test_bars_are_read_for_the_tables_that_look_at_them_alone(
     assert failure(ran.cell("q_plain")) == ""
     assert read == []
     assert failure(ran.cell("q_daily")) == ""
-    assert len(read) == 4, "memberships, factor_signals, weights and backtest_returns"
+    assert len(read) == 6, (
+        "memberships to weights but for scores, backtest_returns, and two that judge"
+    )

@@ -30,6 +30,25 @@ GRAPH = {
         "backtest_returns",
         "metrics",
     },
+    "evaluation": {
+        "inference",
+        "regime_metrics",
+        "feasibility",
+        "robustness",
+        "sweep_metrics",
+        "sweep_evidence",
+        "walk_forward",
+    },
+    "library": {"leaderboard", "return_correlations"},
+}
+QUICK = {"inference", "regime_metrics"}
+JOBS = {
+    "market": GRAPH["market"],
+    "prices": GRAPH["market"] - {"strategies", "raw_prices"},
+    "research": GRAPH["research"] | QUICK,
+    "evaluation": QUICK | {"feasibility", "robustness"},
+    "sweep": {"sweep_metrics", "sweep_evidence", "walk_forward"},
+    "library": GRAPH["library"],
 }
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -39,6 +58,12 @@ def test_groups_hold_the_assets_of_the_design() -> None:
     for name, spec in SPECS.items():
         groups.setdefault(str(spec.group_name), set()).add(name)
     assert groups == GRAPH
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+def test_jobs_run_the_assets_of_their_stage(name: str) -> None:
+    layer = defs.resolve_job_def(name).asset_layer
+    assert {key.to_user_string() for key in layer.selected_asset_keys} == JOBS[name]
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
@@ -92,4 +117,14 @@ def test_research_follows_the_design_graph() -> None:
     assert upstream("scores") >= {"memberships", "factor_signals"}
     assert upstream("weights") >= {"memberships", "scores", "factor_signals"}
     assert upstream("backtest_returns") >= {"weights", "monthly_returns", "adjusted_prices"}
-    assert "strategies" not in set().union(*map(upstream, GRAPH["research"]))
+    assert upstream("inference") == {"backtest_returns", "metrics"} | prices
+    assert upstream("regime_metrics") == {"backtest_returns"} | prices
+    books = {"weights", "backtest_returns"} | prices
+    assert upstream("robustness") == books
+    assert upstream("feasibility") == {"memberships", "scores"} | books
+    assert upstream("sweep_metrics") == prices
+    assert upstream("walk_forward") == upstream("sweep_evidence") == {"sweep_metrics"} | prices
+    assert upstream("leaderboard") == {"metrics", "backtest_returns", "inference"}
+    assert upstream("return_correlations") == {"backtest_returns"}
+    cells = GRAPH["research"] | GRAPH["evaluation"]
+    assert "strategies" not in set().union(*map(upstream, cells))

@@ -29,7 +29,8 @@ from factorlab_assets import engine
 from factorlab_assets.errors import FactorLabError, StoreBusyError
 from factorlab_assets.schemas import RAW_PRICES, SCORES
 from factorlab_assets.store import Store
-from factorlab_tests.store_samples import bars, cell_key, ingest, scores
+from factorlab_tests.store_samples import bars, cell_key, experiment, ingest, returns, scores
+from factorlab_tests.unit.test_store_format import as_format_3
 
 A = cell_key("a")
 OLD, NEW = scores("a", value=1.0, n_days=100), scores("a", value=2.0, n_days=150)
@@ -126,6 +127,73 @@ def test_a_first_ingest_killed_at_any_statement_leaves_nothing_or_all(tmp_path: 
     (version,) = store.versions()
     assert n > 20, "it was killed at too few points to mean something"
     assert store.load(RAW_PRICES, [version.data_version_id]).num_rows == 3
+
+
+def convert(store: Store) -> None:
+    with store.write():
+        pass
+
+
+def test_a_conversion_killed_at_any_statement_leaves_the_format_before(tmp_path: Path) -> None:
+    store = Store(tmp_path / "x.duckdb")
+    ledger = as_format_3(store)
+    found, n, code = [], 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        code = ended(started(write_and_be_killed, store.path, n, convert))
+        with duckdb.connect(store.path, read_only=True) as con:
+            (said,) = con.sql("SELECT format FROM meta").fetchall()
+            found.append((*said, len(con.sql("SELECT * FROM experiments").columns)))
+        n += 4  # of some forty statements
+    before = found.count((3, 16))
+    assert code == 0
+    assert found == [(3, 16)] * before + [(4, 17)] * (len(found) - before)
+    assert before > 6, "it was killed at too few points to mean something"
+    kept = store.experiments().drop_columns("sweep").to_pylist()
+    assert [tuple(row.values()) for row in kept] == ledger
+
+
+def end_both(store: Store) -> None:
+    both = [(id_, "done", "{}") for id_ in ("e", "f")]
+    store.end_attempts(both, "run", returns("e", "f"))
+
+
+def test_an_end_killed_at_any_statement_leaves_the_attempts_or_all_that_they_earned(
+    store: Store,
+) -> None:
+    store.begin_attempts([experiment("e"), experiment("f")], "run")
+    begun, n, code = store.experiments(), 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        code = ended(started(write_and_be_killed, store.path, n, end_both))
+        n += 1
+        if code != 0:
+            assert store.experiments() == begun
+            assert store.trial_returns(["e", "f"]).num_rows == 0
+    assert code == 0
+    assert n > 5, "it was killed at too few points to mean something"
+    assert store.experiments()[2:]["status"].to_pylist() == ["done", "done"]
+    assert store.trial_returns(["e", "f"]) == returns("e", "f")
+
+
+def begin_and_wait(path: Path, pipe: Connection) -> None:
+    store = Store(path)
+    store.begin_attempts([experiment("e"), experiment("f")], "run")
+    store.end_attempts([("e", "done", "{}")], "run", returns("e"))
+    pipe.send("begun")
+    pipe.recv()
+
+
+def test_a_run_that_was_killed_is_recorded_as_failed_by_whoever_looks(store: Store) -> None:
+    here, there = processes.Pipe()
+    process = started(begin_and_wait, store.path, there)
+    assert here.poll(30)
+    assert store.settle_attempts() == 0
+    process.kill()
+    assert ended(process) == -signal.SIGKILL
+    assert store.settle_attempts() == 1
+    last = store.experiments()[3:].to_pylist()
+    assert [(row["experiment_id"], row["status"]) for row in last] == [("f", "failed")]
+    assert "is gone" in last[0]["detail"]
+    assert store.trial_returns(["e", "f"]) == returns("e")
 
 
 def write_by_turns(path: Path, pipe: Connection) -> None:

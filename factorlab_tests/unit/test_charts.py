@@ -384,3 +384,16 @@ def test_a_browser_draws_every_picture() -> None:
         page.set_content("".join(f'<img src="{html.escape(each)}">' for each in addresses))
         sizes = page.eval_on_selector_all("img", "images => images.map(i => i.naturalWidth)")
     assert (sizes, errors) == ([600] * len(addresses), [])
+
+
+def test_a_whole_table_has_every_row_escaped() -> None:
+    n = 300
+    table = pa.table({"name|": [HOSTILE] * n, "value": [1 / 3] * n, "none": pa.nulls(n)})
+    lines = charts.markdown_table(table).split("\n")
+    assert len(lines) == 2 + n
+    assert lines[0] == "|name&#124;|value|none|"
+    assert lines[1] == "|-|-:|-|"
+    assert len({line.count("|") for line in lines}) == 1, "no cell opens another"
+    assert all("<" not in line and line.endswith("|0.33333||") for line in lines[2:])
+    assert charts.markdown_table(table).startswith(charts.preview_table(table, 9))
+    assert charts.markdown_table(pa.table({})) == "no columns"

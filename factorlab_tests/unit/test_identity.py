@@ -67,3 +67,43 @@ def test_another_version_of_a_numerical_library_is_another_code_version(
         importlib.metadata, "version", lambda name: "0" if name == "numpy" else real(name)
     )
     assert version_of(package, monkeypatch) != before
+
+
+def judged_by(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(identity, "PACKAGE", package)
+    return identity.evaluation_version.__wrapped__()
+
+
+def test_judging_otherwise_is_another_evaluation_version_and_the_same_code_version(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, judge = version_of(package, monkeypatch), judged_by(package, monkeypatch)
+    assert code != judge
+    (package / "evaluation" / "new.py").write_text("")
+    with_new = judged_by(package, monkeypatch)
+    with (package / "evaluation" / "sharpe.py").open("a") as file:
+        file.write("\nX = 1\n")
+    assert len({judge, with_new, judged_by(package, monkeypatch)}) == 3
+    assert version_of(package, monkeypatch) == code
+
+
+def test_computing_otherwise_is_no_other_evaluation_version(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = judged_by(package, monkeypatch)
+    for name in ("core/backtest.py", "reports/charts.py", "ledger.py"):
+        (package / name).write_text("")
+    assert judged_by(package, monkeypatch) == judge
+
+
+@pytest.mark.parametrize("library", ["arch", "statsmodels"])
+def test_another_version_of_a_library_that_judges(
+    package: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    code, judge = version_of(package, monkeypatch), judged_by(package, monkeypatch)
+    real = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "0" if name == library else real(name)
+    )
+    assert judged_by(package, monkeypatch) != judge
+    assert version_of(package, monkeypatch) == code

@@ -113,7 +113,7 @@ def test_a_weights_thumbnail_of_anything_fits(
     assert _fits(shown)
     lines = shown.split("\n")
     assert {line.count("|") for line in lines} == {4}
-    assert inline._basis(basis) in lines[0]
+    assert inline.basis_told(basis) in lines[0]
 
 
 def test_a_column_is_the_mean_of_its_dates() -> None:

@@ -13,6 +13,7 @@ import pytest
 from factorlab_assets.core import many, many_books, research
 from factorlab_assets.core.panel import Panel
 from factorlab_assets.core.ranked import Ranked
+from factorlab_assets.errors import FactorLabError
 from factorlab_assets.strategy import Resolved
 from factorlab_tests.small_panels import NAN, daily_market, panel_of, resolved_of, strategy_of
 
@@ -362,3 +363,39 @@ class TestSharing:
         tracemalloc.stop()
         assert not any(batch.alone)
         assert peak < 512 * market.price.size
+
+
+class TestFailed:
+    """A strategy that cannot be computed ends everything, or by itself alone."""
+
+    STRATEGIES = (
+        momentum({"top_k": 2}),
+        momentum(factors=[{"name": "characteristic", "params": {"panel": "none"}, "delay": 0}]),
+        momentum({"top_k": 3}),
+        momentum({"top_k": 2}, universe={"of": "all", "min_dollar_volume": 1e6}),
+        momentum({"top_k": 2}, weighting="inverse_volatility", risk={"returns": "daily"}),
+        momentum({"top_k": 2}, weighting="rank"),
+        momentum(
+            {"top_k": 2},
+            factors=[{"name": "characteristic", "params": {"panel": "none"}, "delay": 0}],
+        ),
+    )
+
+    def test_by_itself_alone(self):
+        failed: dict[int, FactorLabError] = {}
+        batch = many.evaluate(self.STRATEGIES, PANEL, failed)
+        assert sorted(failed) == [1, 3, 4, 6]
+        for i, error in failed.items():
+            with pytest.raises(FactorLabError) as caught:
+                research.run(self.STRATEGIES[i], PANEL)
+            assert str(error) == str(caught.value)
+        good = [0, 2, 5]
+        alone = many.evaluate([self.STRATEGIES[i] for i in good], PANEL)
+        assert batch.net_return[good].tobytes() == alone.net_return.tobytes()
+        assert np.isnan(batch.net_return[sorted(failed)]).all()
+        assert batch.start[sorted(failed)].tolist() == [len(PANEL.dates)] * 4
+
+    @pytest.mark.parametrize("bad", [1, 3, 4])
+    def test_everything(self, bad):
+        with pytest.raises(FactorLabError):
+            many.evaluate([self.STRATEGIES[0], self.STRATEGIES[bad]], PANEL)

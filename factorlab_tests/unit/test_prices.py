@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from factorlab_assets import prices, schemas
+from factorlab_assets import identity, prices, schemas
+from factorlab_assets.price_rules import PriceRules
+from factorlab_assets.store import Store
 from factorlab_assets.store_partitions import arrow_schema
+from factorlab_tests import store_samples
 from factorlab_tests.small_bars import day, put_bars
+from factorlab_tests.small_panels import resolved_of, strategy_of
 
 KEYS = ("month", "data_version_id")
 
@@ -82,3 +89,33 @@ def test_before_that_day_there_is_no_growth(con: duckdb.DuckDBPyConnection) -> N
         *(("A", day_, growth) for day_, growth in zip(days, (None, 1.0, 1.0), strict=True)),
         *(("B", day_, 1.0) for day_ in days),
     ]
+
+
+def test_an_experiment_is_named_by_configuration_prices_and_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "lab.duckdb")
+    version = store_samples.ingest(store, store_samples.bars("A"))
+    said = prices.Inputs(version, None, PriceRules())
+    one, other = (resolved_of(strategy_of(cash={"yield_ann": r}), ["A"]) for r in (0.0, 0.5))
+    row = said.experiment("name", one)
+    assert (row.strategy, row.sweep, row.month) == ("name", "", "2024-05")
+    assert (row.config, row.config_hash) == (one.config_json, one.config_hash)
+    assert (row.data_version_id, row.prices) == (said.version.data_version_id, said.record)
+    assert row.code_version == identity.code_version()
+    assert row.experiment_id == identity.experiment_id(
+        one.config_hash, said.fingerprint, identity.code_version()
+    )
+    combination = said.experiment("grid.k-1", one, "grid")
+    assert (combination.strategy, combination.sweep) == ("grid.k-1", "grid")
+    assert combination.experiment_id == row.experiment_id, "a name is no part of it"
+    assert said.experiment("name", other).experiment_id != row.experiment_id
+    beside = replace(said, second=said.version)
+    assert beside.experiment("name", one).experiment_id != row.experiment_id
+    assert json.loads(beside.experiment("name", one).prices)["second"] == row.data_version_id
+    again = prices.Inputs.recorded(store, row.data_version_id, row.prices)
+    assert again.experiment("name", one) == row
+    monkeypatch.setattr(identity, "code_version", lambda: "another")
+    later = replace(said).experiment("name", one)
+    assert later.code_version == "another"
+    assert later.experiment_id != row.experiment_id

@@ -80,6 +80,8 @@ def test_only_finished_experiments_on_that_version_rest_on_it_each_configuration
     rest(store, earlier, first, code="new")
     rest(store, later, second)
     store.begin_attempts([experiment("unfinished", earlier.data_version_id)], "run")
+    store.begin_attempts([experiment("k-1", earlier.data_version_id, sweep="grid")], "run")
+    store.end_attempts([("k-1", "done", "{}")], "run")
     resting = restatement.resting_on(store, earlier.data_version_id)
     assert [row["experiment_id"] for row in resting] == ["low_vol-new"]
     assert restatement.rested_on(store) == {earlier.data_version_id: 1, later.data_version_id: 1}

@@ -1,4 +1,4 @@
-"""The store's ledgers: data versions, experiments, and what pruning and compacting spare.
+"""The store's ledgers: data versions, and what pruning and compacting spare.
 
 Invariants: the same content is the same data version however it arrives; ledgers only grow; what an
 experiment refers to stays.
@@ -7,15 +7,12 @@ experiment refers to stays.
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from factorlab_assets import lock, store_experiments
 from factorlab_assets.errors import FactorLabError, RefusedError
 from factorlab_assets.schemas import CHARACTERISTICS, MONTHLY_RETURNS, RAW_PRICES, SCORES
 from factorlab_assets.sources.base import PRICE_SCHEMA
@@ -29,6 +26,7 @@ from factorlab_tests.store_samples import (
     experiment,
     ingest,
     paid,
+    returns,
     scores,
     size,
 )
@@ -259,75 +257,6 @@ def test_an_unknown_version_is_told(store: Store) -> None:
         store.version("2024-05-0123456789ab")
 
 
-# Experiments
-
-
-def statuses(store: Store) -> list[tuple[str, int, str]]:
-    rows = store.experiments().to_pylist()
-    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
-    return [(row["experiment_id"], row["attempt"], row["status"]) for row in rows]
-
-
-def test_an_attempt_has_a_row_before_and_after(store: Store) -> None:
-    store.begin_attempts([experiment("e"), experiment("f")], "run")
-    assert statuses(store) == [("e", 1, "started"), ("f", 1, "started")]
-    store.end_attempts([("e", "done", "{}"), ("f", "failed", "why")], "run")
-    assert statuses(store)[2:] == [("e", 1, "done"), ("f", 1, "failed")]
-    last = store.experiments("f").to_pylist()[-1]
-    assert (last["detail"], last["run_id"], last["config_hash"]) == ("why", "run", "c")
-
-
-def test_a_run_that_goes_on_starts_no_second_attempt_and_the_next_run_does(store: Store) -> None:
-    for _ in range(2):
-        store.begin_attempts([experiment("e"), experiment("e")], "run")
-    assert statuses(store) == [("e", 1, "started")]
-    store.begin_attempts([experiment("e")], "another")
-    store.end_attempts([("e", "done", "")], "run")
-    store.end_attempts([("e", "failed", "")], "another")
-    store.begin_attempts([experiment("e")], "run")
-    assert statuses(store)[1:] == [
-        ("e", 2, "started"),
-        ("e", 1, "done"),
-        ("e", 2, "failed"),
-        ("e", 3, "started"),
-    ]
-
-
-def test_an_attempt_whose_process_died_is_recorded_as_failed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    monkeypatch.setattr(store_experiments, "this_process", lambda: lock._name(child.pid))
-    store.begin_attempts([experiment("e")], "run")
-    monkeypatch.undo()
-    store.begin_attempts([experiment("other")], "later")
-    assert [s for s in statuses(store) if s[0] == "e"] == [("e", 1, "started")]
-    child.communicate()
-    store.begin_attempts([], "later still")
-    assert statuses(store)[-1] == ("e", 1, "failed")
-    assert "is gone" in store.experiments("e").to_pylist()[-1]["detail"]
-    store.begin_attempts([], "later still")
-    assert len(statuses(store)) == 3
-
-
-@pytest.mark.parametrize("run", ["another run", "run"])
-def test_only_what_was_begun_can_end(store: Store, run: str) -> None:
-    store.begin_attempts([experiment("e")], "run")
-    store.end_attempts([("e", "done", "")], "run")
-    with pytest.raises(RefusedError, match="no attempt of that experiment is under way"):
-        store.end_attempts([("e", "done", "")], run)
-    assert len(statuses(store)) == 2
-
-
-def test_a_ledger_takes_no_row_that_breaks_its_schema(store: Store) -> None:
-    with pytest.raises(RefusedError, match="data_version_id like"):
-        store.begin_attempts([experiment("e", version="no version")], "run")
-    store.begin_attempts([experiment("e")], "run")
-    with pytest.raises(RefusedError, match="status in started, done, failed"):
-        store.end_attempts([("e", "perhaps", "")], "run")
-    assert statuses(store) == [("e", 1, "started")]
-
-
 # Prune, compact
 
 
@@ -335,7 +264,8 @@ def test_prune_spares_current_versions_and_those_of_experiments(store: Store) ->
     old, used, current = (ingest(store, bars("A", close=c)).data_version_id for c in (10, 11, 12))
     june = ingest(store, bars("A", close=10), month="2024-06").data_version_id
     store.begin_attempts([experiment("e", version=used)], "run")
-    before = store.versions(), store.experiments()
+    store.end_attempts([("e", "done", "{}")], "run", returns("e"))
+    before = store.versions(), store.experiments(), store.trial_returns(["e"])
     assert store.prune() == [old]
     assert store.refusals(RAW_PRICES, [old]) == {}
     assert store.prune(dry_run=False) == [old]
@@ -344,7 +274,8 @@ def test_prune_spares_current_versions_and_those_of_experiments(store: Store) ->
         for table in ("raw_prices", "coverage"):
             held = con.sql(f"SELECT DISTINCT data_version_id FROM {table} ORDER BY 1").fetchall()
             assert [id_ for (id_,) in held] == sorted([used, current, june])
-    assert (store.versions(), store.experiments()) == before
+    assert (store.versions(), store.experiments(), store.trial_returns(["e"])) == before
+    assert before[2].num_rows == 2
     assert store.prune(dry_run=False) == []
     assert ingest(store, bars("A", close=10)).data_version_id == old
     assert store.load(RAW_PRICES, [old]).num_rows == 3
@@ -355,10 +286,14 @@ def test_compacting_frees_space_and_keeps_everything(store: Store) -> None:
     for value in (1.0, 2.0, 3.0):
         store.write_partitions(SCORES, changed(many, 0, score=value), {A: "one"})
     version = ingest(store, bars("A"))
+    store.begin_attempts([experiment("e")], "run")
+    store.end_attempts([("e", "done", "{}")], "run", returns("e"))
+    earned = store.experiments(), store.trial_returns(["e"])
     before, size = store.load(SCORES, [A]), store.path.stat().st_size
     assert store.compact() == size - store.path.stat().st_size > 0
     assert store.load(SCORES, [A]) == before
     assert store.versions() == [version]
+    assert (store.experiments(), store.trial_returns(["e"])) == earned
     names = {path.name for path in store.path.parent.iterdir()}
     assert names == {"x.duckdb", "x.duckdb.lock", "x.duckdb.queue"}
     store.write_partitions(SCORES, scores("a"), {A: "two"})

@@ -131,3 +131,35 @@ def test_a_factor_that_the_file_no_longer_has_is_refused():
     table = tables.signals_table([("a", PANEL, SIGNALS)])
     with pytest.raises(FactorLabError, match=r"column factor\. Got: 'slow'"):
         tables.signals_from_table(table, PANEL, ["fast"])
+
+
+def test_records_have_the_tables_columns_and_null_for_what_is_not_known():
+    rows = [
+        {"strategy": "a", "returns": "raw", "statistic": "dsr", "value": 0.5, "note": "said"},
+        {"note": "", "value": NAN, "statistic": "psr", "returns": "raw", "strategy": "b", "x": 1},
+    ]
+    table = tables.records_table(schemas.SWEEP_EVIDENCE, rows)
+    wanted = [name for name in schemas.SWEEP_EVIDENCE.columns if name != "month"]
+    assert table.column_names == wanted
+    assert table["value"].to_pylist() == [0.5, None]
+    assert table["low"].to_pylist() == [None, None]
+    assert table["note"].to_pylist() == ["said", ""]
+    assert table["strategy"].to_pylist() == ["a", "b"]
+
+
+def test_records_keep_whole_numbers_and_dates():
+    day = PANEL.dates[0]
+    rows = [{"strategy": "a", "n_months": 36, "first_date": day.item(), "n_trials": None}]
+    table = tables.records_table(schemas.LEADERBOARD, rows)
+    assert table.schema.field("n_months").type == pa.int64()
+    assert table["n_months"].to_pylist() == [36]
+    assert table["n_trials"].to_pylist() == [None]
+    assert table["first_date"].to_pylist() == [day.item()]
+    assert table["cagr"].null_count == 1
+
+
+def test_without_records_there_are_columns_still():
+    table = tables.records_table(schemas.WALK_FORWARD, iter([]))
+    assert table.num_rows == 0
+    assert table.schema.field("date").type == pa.date32()
+    assert table.schema.field("nav").type == pa.float64()

@@ -23,6 +23,7 @@ from factorlab_assets.core.factors.base import (
     returns,
 )
 from factorlab_assets.core.factors.days import Block, over_columns
+from factorlab_assets.core.factors.trend import FABER, FABER_DOI
 from factorlab_assets.core.panel import Floats
 
 HORIZONS = (1, 3, 6, 12)
@@ -146,6 +147,12 @@ def _residuals_refused(params: Params) -> str:
     return ""
 
 
+GEORGE_HWANG = (
+    "George, Hwang (2004), The 52-Week High and Momentum Investing, "
+    "Journal of Finance 59(5), 2145-2176"
+)
+GEORGE_HWANG_DOI = "10.1111/j.1540-6261.2004.00695.x"
+
 FACTORS = (
     FactorSpec(
         name="xsmom",
@@ -172,9 +179,8 @@ FACTORS = (
         params=(Param("lookback", 12, 2, 120, "L, month-ends that the high is of"),),
         delay=1,
         sign=1,
-        paper="George, Hwang (2004), The 52-Week High and Momentum Investing, "
-        "Journal of Finance 59(5), 2145-2176",
-        doi="10.1111/j.1540-6261.2004.00695.x",
+        paper=GEORGE_HWANG,
+        doi=GEORGE_HWANG_DOI,
         first=lambda params: params["lookback"] - 1,
         last=lambda _: 0,
     ),
@@ -214,9 +220,8 @@ FACTORS = (
         params=(Param("lookback", 12, 1, 120, "L, months of closes that the high is of"),),
         delay=1,
         sign=1,
-        paper="George, Hwang (2004), The 52-Week High and Momentum Investing, "
-        "Journal of Finance 59(5), 2145-2176",
-        doi="10.1111/j.1540-6261.2004.00695.x",
+        paper=GEORGE_HWANG,
+        doi=GEORGE_HWANG_DOI,
         first=lambda params: params["lookback"] - 1,
         last=lambda _: 0,
         reads="bars",
@@ -263,9 +268,8 @@ FACTORS = (
         params=(),
         delay=0,
         sign=1,
-        paper="Faber (2007), A Quantitative Approach to Tactical Asset Allocation, "
-        "Journal of Wealth Management 9(4), 69-79",
-        doi="10.3905/jwm.2007.674809",
+        paper=FABER,
+        doi=FABER_DOI,
         first=lambda _: 12,
         last=lambda _: 0,
     ),

@@ -77,6 +77,17 @@ def ma_trend(data: Data, params: Params) -> Floats:
     return np.asarray(params["lookback"] / total - 1.0)
 
 
+MOP = (
+    "Moskowitz, Ooi, Pedersen (2012), Time series momentum, "
+    "Journal of Financial Economics 104(2), 228-250"
+)
+MOP_DOI = "10.1016/j.jfineco.2011.11.003"
+FABER = (
+    "Faber (2007), A Quantitative Approach to Tactical Asset Allocation, "
+    "Journal of Wealth Management 9(4), 69-79"
+)
+FABER_DOI = "10.3905/jwm.2007.674809"
+
 FACTORS = (
     FactorSpec(
         name="trend",
@@ -86,9 +97,8 @@ FACTORS = (
         params=(Param("lookback", 12, 1, 120, "L, months of the return"),),
         delay=1,
         sign=1,
-        paper="Moskowitz, Ooi, Pedersen (2012), Time series momentum, "
-        "Journal of Financial Economics 104(2), 228-250",
-        doi="10.1016/j.jfineco.2011.11.003",
+        paper=MOP,
+        doi=MOP_DOI,
         first=lambda params: params["lookback"],
         last=lambda _: 0,
     ),
@@ -100,9 +110,8 @@ FACTORS = (
         params=(Param("lookback", 12, 1, 120, "L, months of the return"),),
         delay=1,
         sign=1,
-        paper="Moskowitz, Ooi, Pedersen (2012), Time series momentum, "
-        "Journal of Financial Economics 104(2), 228-250",
-        doi="10.1016/j.jfineco.2011.11.003",
+        paper=MOP,
+        doi=MOP_DOI,
         first=lambda params: params["lookback"],
         last=lambda _: 0,
     ),
@@ -134,9 +143,8 @@ FACTORS = (
         ),
         delay=1,
         sign=1,
-        paper="Moskowitz, Ooi, Pedersen (2012), Time series momentum, "
-        "Journal of Financial Economics 104(2), 228-250",
-        doi="10.1016/j.jfineco.2011.11.003",
+        paper=MOP,
+        doi=MOP_DOI,
         first=lambda params: max(params["lookback"], params["vol_lookback"]),
         last=lambda _: 0,
     ),
@@ -148,9 +156,8 @@ FACTORS = (
         params=(Param("lookback", 10, 2, 120, "L, month-ends in the average"),),
         delay=1,
         sign=1,
-        paper="Faber (2007), A Quantitative Approach to Tactical Asset Allocation, "
-        "Journal of Wealth Management 9(4), 69-79",
-        doi="10.3905/jwm.2007.674809",
+        paper=FABER,
+        doi=FABER_DOI,
         first=lambda params: params["lookback"] - 1,
         last=lambda _: 0,
     ),
