@@ -20,10 +20,10 @@ ui: $(STAMP) ## set up, then open the Dagster web interface
 	@$(BIN)/factorlab ui
 
 test: $(STAMP) ## set up, then lint, types, import rules, doctests and every fast test
-	@$(BIN)/python -m pytest -n auto -m "not slow"
+	@$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 test-all: $(STAMP) ## the same with the slow tests
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 bench: $(STAMP) ## measure speed and memory
 	@$(BIN)/python -m benchmarks

@@ -15,10 +15,12 @@ from benchmarks import (
     bench_cell,
     bench_evaluation,
     bench_ingest,
+    bench_library,
     bench_many,
     bench_optimise,
     bench_pipeline,
     bench_prices,
+    bench_report,
     bench_store,
     bench_sweep,
     harness,
@@ -39,7 +41,8 @@ def main() -> None:
     """Run the small ones first: they are the ones that other work on the machine disturbs most."""
     rows: list[harness.Row] = []
     small = bench_cell, bench_many, bench_evaluation, bench_bracket, bench_sweep, bench_optimise
-    for bench in (*small, bench_pipeline, bench_prices, bench_store, bench_ingest):
+    pages = bench_library, bench_report
+    for bench in (*small, *pages, bench_pipeline, bench_prices, bench_store, bench_ingest):
         rows += bench.rows()
     harness.show(rows)
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)

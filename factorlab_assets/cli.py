@@ -21,6 +21,7 @@ from factorlab_assets import (
     cli_experiments,
     cli_factors,
     cli_prices,
+    cli_report,
     cli_revisions,
     cli_universe,
 )
@@ -41,6 +42,7 @@ PAID = "CSV file or folder: ticker, ex_date, amount, maybe split"
 OWN = "folder of your own panels: ticker, date, date_avail, value"
 
 DEMO_MONTH = "2024-05"
+DEMO_PAGES = ["trend_12m", "xsmom_12_1"]
 MARKET_STEPS = 10
 
 
@@ -112,7 +114,8 @@ def run(
 
 @app.command()
 def demo() -> None:
-    """Ingest invented prices into the demo's own database and run every shipped strategy."""
+    """Ingest invented prices into the demo's own database, run every shipped strategy, and build
+    the pages of some of them and the library."""
     from factorlab_assets.assets import launch
 
     settings = settings_of(demo=True)
@@ -120,8 +123,10 @@ def demo() -> None:
     with progress(f"market {DEMO_MONTH}", MARKET_STEPS):
         launch.run_market(definitions(settings), DEMO_MONTH, {"source": "synthetic"})
     run_named(settings, DEMO_MONTH, [], every=True)
+    out.print()
+    cli_report.demo_pages(settings, DEMO_MONTH, DEMO_PAGES)
     out.print(
-        f"\ndatabase      {settings.database_path}\nDagster home  {settings.dagster_home}"
+        f"database      {settings.database_path}\nDagster home  {settings.dagster_home}"
         f"\nlook          {sys.argv[0]} ui --demo\n[yellow]SYNTHETIC: invented prices.[/yellow]"
     )
 
@@ -188,7 +193,7 @@ def prune(
 
 # After the commands of this file: help lists them in this order.
 app.add_typer(cli_prices.app, name="prices", no_args_is_help=True)
-for of in (cli_experiments, cli_evaluation, cli_compare):
+for of in (cli_experiments, cli_evaluation, cli_report, cli_compare):
     for command in of.COMMANDS:
         app.command()(command)
 app.command("factors")(cli_factors.list_factors)

@@ -44,6 +44,7 @@ from factorlab_assets.cli_tables import (
 from factorlab_assets.errors import FactorLabError
 
 if TYPE_CHECKING:  # the store costs half a second that errors and help do not need
+    from factorlab_assets.settings import Settings
     from factorlab_assets.store import Store
 
 EVALUATION_STEPS = 4
@@ -66,19 +67,24 @@ def evaluate(names: Names, month: LatestMonth = "", demo: Demo = False) -> None:
 
     One that is not computed yet on today's data, file and code is computed first.
     """
-    from factorlab_assets.assets import launch
-
     settings = settings_of(demo)
     store = store_of(settings)
     key = current_version(store, month).month
-    known = _known(settings, names)
-    if outdated := out_of_date(settings, key, known):
-        compute(settings, key, outdated)
-    launch.init_home(settings)
-    with progress(f"evaluation {key}", EVALUATION_STEPS):
-        launch.run_cells(definitions(settings), "evaluation", key, known)
+    known = known_names(settings, names)
+    judged(settings, key, known)
     for name in known:
         _show_evidence(store, key, name)
+
+
+def judged(settings: Settings, month: str, names: list[str]) -> None:
+    """Compute what is out of date of strategies, and judge them."""
+    from factorlab_assets.assets import launch
+
+    if outdated := out_of_date(settings, month, names):
+        compute(settings, month, outdated)
+    launch.init_home(settings)
+    with progress(f"evaluation {month}", EVALUATION_STEPS):
+        launch.run_cells(definitions(settings), "evaluation", month, names)
 
 
 def evidence(name: Name, month: LatestMonth = "", demo: Demo = False) -> None:
@@ -103,7 +109,7 @@ def sweep(
     settings = settings_of(demo)
     store = store_of(settings)
     version = current_version(store, month)
-    (known,) = _known(settings, [name])
+    (known,) = known_names(settings, [name])
     compute_sweep(settings, version.month, known)
     say_version(version)
     rows = _stored(store, schemas.SWEEP_METRICS, version.month, known)
@@ -153,7 +159,7 @@ def trials(
 COMMANDS = (evaluate, evidence, trials, sweep)
 
 
-def _known(settings: Any, names: Sequence[str]) -> list[str]:
+def known_names(settings: Settings, names: Sequence[str]) -> list[str]:
     """The names themselves, if each is a valid strategy file's."""
     good, bad = strategy_files(settings)
     for name in names:

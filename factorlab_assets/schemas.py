@@ -855,6 +855,151 @@ WALK_FORWARD = _table(
     },
     may_be_empty=True,
 )
+ROLLING_METRICS = _table(
+    "rolling_metrics",
+    "Statistics of the last 36 months, month by month.",
+    "cell",
+    ("month", "strategy", "date"),
+    _CELL
+    | {
+        "date": date("last month of the window"),
+        "sharpe": number("excess of cash per volatility", "per year", null=True),
+        "volatility_ann": number("standard deviation", "decimal per year", null=True),
+        "beta": number("slope on the benchmark, both over cash", "ratio", null=True),
+        "market_beta": number("slope on SPY, both over cash", "ratio", null=True),
+    },
+    may_be_empty=True,
+)
+CALENDAR_RETURNS = _table(
+    "calendar_returns",
+    "What each calendar year earned: its months compounded.",
+    "cell",
+    ("month", "strategy", "year"),
+    _CELL
+    | {
+        "year": count("calendar year", "number"),
+        "n_months": count("of it in the backtest", "months"),
+        "net_return": number("after costs", "decimal per year"),
+        "benchmark_return": number("benchmark, where all of its months are known", null=True),
+        "is_full": flag("twelve months"),
+    },
+)
+DRAWDOWNS = _table(
+    "drawdowns",
+    "The deepest drawdowns of the monthly NAV, one after another.",
+    "cell",
+    ("month", "strategy", "rank"),
+    _CELL
+    | {
+        "rank": count("1 is the deepest", "number"),
+        "peak": date("month-end of the high before it; the start, where there was none"),
+        "trough": date("month-end of the low"),
+        "recovery": date("month-end at which the high was reached again; null: not yet", null=True),
+        "depth": number("low over high, less 1", le=0),
+        "n_months": count("from peak to recovery, or to the end", "months"),
+    },
+    may_be_empty=True,
+)
+CONTRIBUTIONS = _table(
+    "contributions",
+    "What each ticker, cash and costs added to the growth of 1: they sum to it.",
+    "cell",
+    ("month", "strategy", "item"),
+    _CELL
+    | {
+        "item": text("ticker, or cash, costs, financing, borrow"),
+        "kind": one_of("what it is", "ticker", "other"),
+        "asset_class": text("of a ticker; empty where there is none"),
+        "contribution": number("sum over months of NAV before times weight times return"),
+        "mean_weight": number("average weight"),
+        "n_months": count("held", "months"),
+    },
+)
+NOTABLE_MONTHS = _table(
+    "notable_months",
+    "The best and worst months with what was held.",
+    "cell",
+    ("month", "strategy", "date", "item"),
+    _CELL
+    | {
+        "date": date("month-end"),
+        "rank": count("1 is the best, and 1 the worst", "number"),
+        "side": one_of("which", "best", "worst"),
+        "net_return": number("of the month", "decimal per month"),
+        "item": text("ticker held, or cash, costs, financing, borrow"),
+        "weight": number("at the month-end before"),
+        "ret": number("its return", "decimal per month"),
+        "contribution": number("its part of the net return", "decimal per month"),
+    },
+    may_be_empty=True,
+)
+EXPOSURES = _table(
+    "exposures",
+    "Betas of the returns over cash, with Newey and West's t-values.",
+    "cell",
+    ("month", "strategy", "model", "factor"),
+    _CELL
+    | {
+        "model": one_of("regressed on", "market", "classes", "styles"),
+        "factor": text("ticker, class, style, or intercept (annual)"),
+        "beta": number("slope; of the intercept the annual return", null=True),
+        "t_value": number("Newey-West", null=True),
+        "r_squared": number("of the whole model", le=1, null=True),
+        "n_months": count("months", "months"),
+        "note": text("what the factor is, or why there are no figures"),
+    },
+)
+FACTOR_DIAGNOSTICS = _table(
+    "factor_diagnostics",
+    "What each factor's signal said of the months after it.",
+    "cell",
+    ("month", "strategy", "factor", "statistic"),
+    _CELL
+    | {
+        "factor": text("label, or score for the combined score"),
+        "statistic": text(
+            "ic_mean, ic_t, ic_positive, quantile_1 …, top_minus_bottom, top_minus_bottom_t, "
+            "decay_1 …, autocorrelation"
+        ),
+        "value": number("the figure", "as the statistic", null=True),
+        "n_months": count("months", "months"),
+        "note": text("what it is, or why there is none"),
+    },
+    may_be_empty=True,
+)
+VERDICT = _table(
+    "verdict",
+    "score_v1: what a result is worth in seven components, a grade and a light.",
+    "cell",
+    ("month", "strategy", "component"),
+    _CELL
+    | {
+        "component": text("its name; total for the whole"),
+        "value": number("what is scored: a ratio, a correlation or a share", null=True),
+        "low": number("lower end of its bootstrap interval", null=True),
+        "high": number("upper end", null=True),
+        "score": number("0 to 100; of the total the composite", ge=0, le=100, null=True),
+        "weight": number("in the file", "share", ge=0, le=1),
+        "weight_used": number("after what cannot be computed", "share", ge=0, le=1),
+        "grade": text("of the total: A to F, or none"),
+        "light": text("of the total: green, amber, red"),
+        "note": text("reasons in words, or why it cannot be computed"),
+    },
+)
+TEAR_SHEET = _table(
+    "tear_sheet",
+    "The pages of an experiment: files under data/reports.",
+    "cell",
+    ("month", "strategy", "format"),
+    _CELL
+    | {
+        "format": one_of("which", "html", "pdf"),
+        "path": text("relative to the reports folder"),
+        "sha256": text("of the file"),
+        "n_bytes": count("size", "bytes"),
+        "experiment_id": text("that it shows"),
+    },
+)
 LEADERBOARD = _table(
     "leaderboard",
     "The strategies of a month side by side, over the months that all of them have.",
@@ -894,6 +1039,20 @@ RETURN_CORRELATIONS = _table(
         "p_value": number("two-sided, of no difference", ge=0, le=1, null=True),
     },
     may_be_empty=True,
+)
+
+LIBRARY_PAGE = _table(
+    "library_page",
+    "data/reports/index.html: every experiment of the month.",
+    "month",
+    ("month", "path"),
+    _MONTH
+    | {
+        "path": text("relative to the reports folder"),
+        "sha256": text("of the file"),
+        "n_bytes": count("size", "bytes"),
+        "n_experiments": count("on the page", "experiments"),
+    },
 )
 
 TABLES: dict[str, Table] = {

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     evaluation_file: Path = Field(
         Path("data/evaluation.yaml"), description="regimes, seeds and draws of every judgement"
     )
+    verdict_file: Path = Field(
+        Path("data/verdict.yaml"), description="weights and thresholds of the verdict"
+    )
     drop_dir: Path | None = Field(None, description="watched for archives; default DATA_DIR/drop")
 
     source: SourceName = Field("synthetic", description="where prices come from")
@@ -105,6 +108,10 @@ class Settings(BaseSettings):
     @property
     def evaluation_path(self) -> Path:
         return self.path(self.evaluation_file)
+
+    @property
+    def verdict_path(self) -> Path:
+        return self.path(self.verdict_file)
 
     @property
     def drop_path(self) -> Path:

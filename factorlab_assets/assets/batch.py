@@ -27,6 +27,7 @@ from factorlab_assets.errors import FactorLabError
 from factorlab_assets.evaluation_settings import EvaluationSettings, load_evaluation
 from factorlab_assets.settings import Settings
 from factorlab_assets.store import Store, Written
+from factorlab_assets.verdict_settings import load_verdict
 
 RESEARCH_TABLES = (
     "memberships",
@@ -61,11 +62,11 @@ def research_asset(
 
 
 def evaluation_asset(
-    *inputs: str, reads_bars: bool = False
+    *inputs: str, deps: Sequence[str] = (), reads_bars: bool = False
 ) -> Callable[[Compute], dg.AssetsDefinition]:
     """An asset of the evaluation group: as `research_asset`, but it judges experiments that are
     done, by the evaluation file, and is no part of them."""
-    return _cell_asset("evaluation", inputs, (), reads_bars, frozenset({"numpy"}))
+    return _cell_asset("evaluation", inputs, deps, reads_bars, frozenset({"numpy"}))
 
 
 def _cell_asset(
@@ -202,7 +203,7 @@ class Run:
             if cell.key in failed:
                 continue
             outcome = written[cell.key]
-            about = _cell_metadata(cell, month.choice(cell))
+            about = _cell_metadata(cell, month.choice(cell), self.settings.reports_path)
             shown = (
                 present.synthetic(about["price_basis"]) | month.metadata.get(cell.key, {}) | about
             )
@@ -254,6 +255,7 @@ class Run:
             dropped,
             judged_by=self.judged_by,
             run_id=self.run_id,
+            fingerprints=self._fingerprints,
         )
 
     def _told(self, table: str, key: str, why: str) -> str:
@@ -281,6 +283,8 @@ class Run:
         if self.judged_by is None or is_part:
             return dict(experiments)
         judge = f"{self.judged_by.fingerprint}.{identity.evaluation_version()}"
+        if table in ("verdict", "tear_sheet"):
+            judge += f".{load_verdict(self.settings.verdict_path).fingerprint}"
         return {key: f"{id_}.{judge}" for key, id_ in experiments.items()}
 
     def _hand_over(
@@ -338,8 +342,11 @@ def _with_month(rows: pa.Table, month: str) -> pa.Table:
     return rows.add_column(0, "month", pa.repeat(month, rows.num_rows))
 
 
-def _cell_metadata(cell: Cell, choice: prices.Choice) -> dict[str, Any]:
-    said = {"price_caveat": choice.caveat} if choice.caveat else {}
+def _cell_metadata(cell: Cell, choice: prices.Choice, reports: Path) -> dict[str, Any]:
+    said: dict[str, Any] = {"price_caveat": choice.caveat} if choice.caveat else {}
+    page = reports / cell.version.month / f"{cell.name}.html"
+    how = f"factorlab report {cell.name} --month {cell.version.month}"
+    said["tear_sheet"] = dg.MetadataValue.url(page.as_uri()) if page.exists() else how
     return said | {
         "experiment_id": cell.experiment_id,
         "data_version": cell.version.data_version_id,

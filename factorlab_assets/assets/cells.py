@@ -6,7 +6,7 @@ leave there to be judged and shown. Does not: gating, writing, the ledger (`batc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +18,7 @@ from factorlab_assets.assets import partitions
 from factorlab_assets.core import outside, research
 from factorlab_assets.core.market import with_bars
 from factorlab_assets.core.panel import Basis, Panel, panel_from_table
-from factorlab_assets.core.returns import monthly_returns
+from factorlab_assets.core.returns import bars_beside, monthly_returns
 from factorlab_assets.core.shared import SharedPanel
 from factorlab_assets.errors import FactorLabError
 from factorlab_assets.evaluation_settings import EvaluationSettings
@@ -84,6 +84,7 @@ class Month:
     dropped: dict[str, str] = field(default_factory=dict)
     judged_by: EvaluationSettings | None = None
     run_id: str = ""
+    fingerprints: Callable[[str, Mapping[str, str]], dict[str, str]] = lambda _, keys: dict(keys)
     verdicts: list[Verdict] = field(default_factory=list)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
     _choices: dict[str, prices.Choice] = field(default_factory=dict)
@@ -119,6 +120,22 @@ class Month:
         if key not in self._markets:
             self._markets[key] = SharedPanel.of(self._market(key[0], with_daily=key[1]))
         return self._markets[key]
+
+    def market_with_bars(self, cell: Cell, beside: Iterable[strategy.Resolved]) -> Panel:
+        """`market` with the daily bars of what the cell reads, whether it looks at bars or not.
+
+        beside : further strategies that are to run on the panel.
+        """
+        market = self.market(cell)
+        if market.bars is not None:
+            return market
+        every, kind = market.tickers.tolist(), self.kind(cell)
+        read = research.tickers_read(cell.resolved, every)
+        own = market.select(read.union(*(research.tickers_read(e, every) for e in beside)))
+        with self.store.read() as con:
+            at = own.dates, own.tickers.tolist()
+            bars = bars_beside(con, self.bars(), kind.basis, *at, days_before=kind.days_before)
+        return SharedPanel.of(replace(own, bars=bars))
 
     def panel_key(self, cell: Cell, days_before: int | None = None) -> tuple[Kind, bool]:
         """Equal of two cells that `market` gives the same panel."""
@@ -208,6 +225,17 @@ class Month:
         """An input's rows of one cell; none where it stored none."""
         stored = self.inputs[table].get(cell.name)
         return arrow_schema(schemas.TABLES[table]).empty_table() if stored is None else stored
+
+    def stored(self, table: str, cell: Cell) -> pa.Table | str:
+        """The stored rows of any table of one cell; or why they may not be shown."""
+        wanted = self.fingerprints(table, {cell.key: cell.experiment_id})
+        reason = self.refusal(table, cell)
+        return reason or self.store.load(schemas.TABLES[table], [cell.key], fingerprints=wanted)
+
+    def refusal(self, table: str, cell: Cell) -> str | None:
+        """Why the stored rows of a table of one cell may not be shown; None where they may."""
+        wanted = self.fingerprints(table, {cell.key: cell.experiment_id})
+        return self.store.refusals(schemas.TABLES[table], [cell.key], wanted).get(cell.key)
 
     def show(self, cell: Cell, **metadata: Any) -> None:
         self.metadata.setdefault(cell.key, {}).update(metadata)

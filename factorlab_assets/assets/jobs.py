@@ -31,6 +31,14 @@ evaluation = dg.define_asset_job(
     selection=_AT_ONCE | dg.AssetSelection.assets("feasibility", "robustness"),
     description="Judge one cell that is done: luck and foresight, and what it hangs on.",
 )
+report = dg.define_asset_job(
+    "report",
+    selection=dg.AssetSelection.assets(
+        *("rolling_metrics", "calendar_returns", "drawdowns", "contributions", "notable_months"),
+        *("exposures", "factor_diagnostics", "verdict", "tear_sheet"),
+    ),
+    description="Give one cell that is judged its verdict and its pages.",
+)
 sweep = dg.define_asset_job(
     "sweep",
     selection=dg.AssetSelection.assets("sweep_metrics", "sweep_evidence", "walk_forward"),
@@ -41,4 +49,4 @@ library = dg.define_asset_job(
     selection=dg.AssetSelection.groups("library"),
     description="Put a month's strategies side by side.",
 )
-ASSET_JOBS = [market, prices, research, evaluation, sweep, library]
+ASSET_JOBS = [market, prices, research, evaluation, report, sweep, library]

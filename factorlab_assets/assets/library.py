@@ -24,7 +24,7 @@ from factorlab_assets.errors import FactorLabError
 from factorlab_assets.evaluation import compare, sharpe_difference
 from factorlab_assets.reports import charts, charts_library
 from factorlab_assets.settings import Settings
-from factorlab_assets.store import Store
+from factorlab_assets.store import Store, Version
 
 FEWEST_MONTHS = 36
 """A shorter history would leave the others too little in common: it is left out, and named."""
@@ -45,6 +45,9 @@ class Month:
     experiments: dict[str, str]
     inference: dict[str, pa.Table]
     left_out: dict[str, str]
+    store: Store
+    settings: Settings
+    version: Version
 
     @property
     def basis(self) -> str:
@@ -102,7 +105,8 @@ def month_of(store: Store, settings: Settings, key: str) -> Month:
         )
     rests_on = ".".join(sorted(of[each.name] for each in series))
     fingerprint = hashlib.sha256(rests_on.encode()).hexdigest()[:16]
-    return Month(key, fingerprint, series, full, of, inference, left_out)
+    about = store, settings, inputs.version
+    return Month(key, fingerprint, series, full, of, inference, left_out, *about)
 
 
 def library_asset(*deps: str) -> Callable[[Callable[[Month], Any]], dg.AssetsDefinition]:

@@ -141,13 +141,19 @@ def at_trade(book: Book, period: Legs, after: Floats) -> AtTrade:
     Money waits one session at most for a trade at `next_close` or `next_open`: it earns nothing
     before it.
     """
-    held = book.weights[:-1]
-    at_close = np.zeros_like(held)
-    at_close[1:] = drifted(held[:-1], period.after[:-1], after[:-1])
+    old = at_close(book, period, after)
     if period.before is None:
-        return AtTrade(at_close, None)
-    moved = (at_close * period.before).sum(axis=1)
-    return AtTrade(drifted(at_close, period.before, moved), moved)
+        return AtTrade(old, None)
+    moved = (old * period.before).sum(axis=1)
+    return AtTrade(drifted(old, period.before, moved), moved)
+
+
+def at_close(book: Book, period: Legs, after: Floats) -> Floats:
+    """The old book at the close of each date, before any trade: (T−1, N); see `at_trade`."""
+    held = book.weights[:-1]
+    old = np.zeros_like(held)
+    old[1:] = drifted(held[:-1], period.after[:-1], after[:-1])
+    return old
 
 
 def growth(returns: Floats) -> Floats:

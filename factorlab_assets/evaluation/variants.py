@@ -120,7 +120,7 @@ def delays(
         why = "the strategy has no factors that could be late"
         return [without_figures(0, why) | {"setting": "none"}]
     settings = {f"{more} months more": more for more in months}
-    found = {name: earned(_later(resolved, more), market) for name, more in settings.items()}
+    found = {name: earned(later(resolved, more), market) for name, more in settings.items()}
     return _compared(own, found)
 
 
@@ -218,7 +218,7 @@ def _beside(said: Earned, own: Earned) -> Earned:
     return said._replace(benchmark=benchmark)
 
 
-def _changed(resolved: Resolved, tickers: tuple[str, ...] | None, **parts: object) -> Resolved:
+def changed(resolved: Resolved, tickers: tuple[str, ...] | None, **parts: object) -> Resolved:
     """Another strategy of these tickers; nothing that was derived of the old one is taken along."""
     return Resolved(
         strategy=resolved.strategy.model_copy(update=parts),
@@ -230,16 +230,17 @@ def _changed(resolved: Resolved, tickers: tuple[str, ...] | None, **parts: objec
     )
 
 
-def _later(resolved: Resolved, more: int) -> Resolved:
+def later(resolved: Resolved, more: int) -> Resolved:
+    """The strategy whose every factor has so many months of delay more."""
     every = resolved.strategy.factors
     factors = tuple(each.model_copy(update={"delay": each.lag + more}) for each in every)
-    return _changed(resolved, resolved.tickers, factors=factors)
+    return changed(resolved, resolved.tickers, factors=factors)
 
 
 def _on_day(resolved: Resolved, days: int) -> Resolved:
     # Beyond what a file may say: here no month is too short.
     schedule = resolved.strategy.schedule.model_copy(update={"days_before_month_end": days})
-    return _changed(resolved, resolved.tickers, schedule=schedule)
+    return changed(resolved, resolved.tickers, schedule=schedule)
 
 
 def _without(resolved: Resolved, names: Sequence[str], gone: str) -> Resolved | str:
@@ -248,9 +249,9 @@ def _without(resolved: Resolved, names: Sequence[str], gone: str) -> Resolved | 
     portfolio = resolved.strategy.portfolio
     if not left:
         return "it has no other ticker to hold"
-    changed: dict[str, object] = {}
+    parts: dict[str, object] = {}
     if portfolio.select.safe == gone:
-        changed["select"] = portfolio.select.model_copy(update={"safe": None})
+        parts["select"] = portfolio.select.model_copy(update={"safe": None})
     if gone in portfolio.fixed_weights:
         fixed = {t: w for t, w in portfolio.fixed_weights.items() if t != gone}
         rest = sum(abs(weight) for weight in fixed.values())
@@ -260,8 +261,8 @@ def _without(resolved: Resolved, names: Sequence[str], gone: str) -> Resolved | 
         fixed = {ticker: weight * scale for ticker, weight in fixed.items()}
         if max(map(abs, fixed.values())) > portfolio.max_weight + 1e-9:
             return f"the others would weigh more than max_weight {portfolio.max_weight:g}"
-        changed["fixed_weights"] = fixed
-    return _changed(resolved, left, portfolio=portfolio.model_copy(update=changed))
+        parts["fixed_weights"] = fixed
+    return changed(resolved, left, portfolio=portfolio.model_copy(update=parts))
 
 
 def _instead(resolved: Resolved, gone: str) -> str:

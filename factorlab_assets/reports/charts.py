@@ -17,19 +17,13 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from factorlab_assets.reports import svg
+from factorlab_assets.reports import svg, theme
 from factorlab_assets.reports.svg import BOTTOM, INK, LEFT, RIGHT, TOP, Dates, Floats, Ints, label
+from factorlab_assets.reports.theme import BENCHMARK, BLUE, CASH, VERMILLION
 
 MAX_LAYERS, MAX_BANDS, MAX_BARS = 20, 40, 20
 MAX_CHARACTERS = 10_500
 """What legend and steps of a weights picture may take, so that all of it stays under 12 kB."""
-
-# The colour-blind safe palette of Okabe and Ito (2008): one hue per asset class, shades within.
-BLUE, GREEN, PURPLE, ORANGE, VERMILLION = "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#d55e00"
-CLASS_HUES = {"Equity": BLUE, "Rates": GREEN, "Credit": PURPLE, "Commodity": ORANGE}
-CLASS_HUES |= {"REIT": VERMILLION}
-SPARE_HUES = ("#56b4e9", "#b8a800", "#6f6f6f")
-BENCHMARK, CASH, OTHER = "#7b8288", "#dfe3e6", "#9aa1a7"
 
 INLINE_CHARACTERS = 1000
 """Dagster (1.13) shows markdown of fewer UTF-16 units inline, longer behind "[Show Markdown]"."""
@@ -187,15 +181,7 @@ def layers(
     families: dict[str, list[str]] = {}
     for name in sorted(set(name_of.values())):
         families.setdefault(classes.get(name) or name, []).append(name)
-    order = sorted(families, key=lambda f: (f == "other", [*CLASS_HUES, f].index(f), f))
-    hue = _hues(order)
-    colours = {
-        name: shade
-        for family in order
-        for name, shade in zip(
-            families[family], _shades(hue[family], len(families[family])), strict=True
-        )
-    }
+    colours = theme.shades(families)
     members: dict[str, list[int]] = {name: [] for name in colours}
     for i, name in name_of.items():
         members[name].append(i)
@@ -209,30 +195,6 @@ def total(book: Floats, members: list[Ints]) -> Floats:
     """
     order, starts = np.concatenate((*members, [])), np.cumsum([0, *map(len, members)])[:-1]
     return np.add.reduceat(book[:, order.astype(int)], starts, axis=1)
-
-
-def _hues(families: list[str]) -> dict[str, str]:
-    hues = {family: CLASS_HUES[family] for family in families if family in CLASS_HUES}
-    free = [hue for hue in (*CLASS_HUES.values(), *SPARE_HUES) if hue not in hues.values()]
-    for k, family in enumerate(f for f in families if f not in CLASS_HUES):
-        hues[family] = _mix(free[k % len(free)], 0.4 * (k // len(free)))
-    return hues | {"other": OTHER}
-
-
-@lru_cache(maxsize=256)
-def _shades(hue: str, count: int) -> list[str]:
-    if count == 1:
-        return [hue]
-    darkest, lightest = -min(0.3, 0.18 * (count - 1)), min(0.62, 0.45 * (count - 1))
-    return [_mix(hue, amount) for amount in np.linspace(darkest, lightest, count).tolist()]
-
-
-def _mix(hue: str, amount: float) -> str:
-    """`hue` moved towards white (amount up to 1) or black (down to -1)."""
-    target = 255 if amount > 0 else 0
-    parts = (int(hue[i : i + 2], 16) for i in (1, 3, 5))
-    mixed = (round(part + (target - part) * min(abs(amount), 1.0)) for part in parts)
-    return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
 def _legend(rows: list[tuple[str, str, float]], day: np.datetime64) -> list[str]:

@@ -14,8 +14,8 @@ import numpy as np
 
 from factorlab_assets.evaluation.bracket import TIED, percentile
 from factorlab_assets.reports import charts, inline, svg
-from factorlab_assets.reports.charts import BLUE, PURPLE, VERMILLION
 from factorlab_assets.reports.svg import BOTTOM, INK, LEFT, MUTED, PAPER, RIGHT, TOP, Floats, label
+from factorlab_assets.reports.theme import BLUE, PURPLE, VERMILLION
 
 Metric = Literal["cagr", "sharpe"]
 UNITS = {"cagr": "growth per year", "sharpe": "Sharpe ratio per year"}

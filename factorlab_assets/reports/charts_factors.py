@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from factorlab_assets.reports import svg
-from factorlab_assets.reports.charts import BENCHMARK, BLUE, VERMILLION
 from factorlab_assets.reports.svg import LEFT, RIGHT, Dates, Floats, label
+from factorlab_assets.reports.theme import BENCHMARK, BLUE, VERMILLION
 
 HEIGHT = 420
 PRICE_TOP, PRICE_FLOOR, VALUE_TOP, FLOOR = 66, 164, 190, 384

@@ -12,10 +12,10 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from factorlab_assets.reports import charts, svg
+from factorlab_assets.reports import svg, theme
 from factorlab_assets.reports.svg import BOTTOM, INK, LEFT, RIGHT, TOP, Dates, Floats, label
 
-HUES = (charts.BLUE, charts.VERMILLION, charts.GREEN, charts.PURPLE, charts.ORANGE, "#56b4e9")
+HUES = (theme.BLUE, theme.VERMILLION, theme.GREEN, theme.PURPLE, theme.ORANGE, "#56b4e9")
 """The first so many series have a colour and a name of their own; the rest are grey."""
 APART = 12.0
 """Pixels between two labels."""
@@ -50,7 +50,7 @@ def nav_overlay(dates: Dates, nav: Floats, names: Sequence[str], *, title: str, 
     for i in reversed(np.flatnonzero(known).tolist()):
         y = svg.at(drawn[i], lo, hi, BOTTOM, TOP)
         is_named = i < len(HUES)
-        hue, width = (HUES[i], 1.6) if is_named else (charts.OTHER, 0.8)
+        hue, width = (HUES[i], 1.6) if is_named else (theme.OTHER, 0.8)
         most = svg.MAX_POINTS if is_named else min(grey, svg.MAX_POINTS)
         parts.append(svg.stroke(svg.line(x, y, drawn[i], most=most), hue, width))
         if is_named:
@@ -67,7 +67,7 @@ def _names(names: Sequence[str]) -> tuple[list[str], int]:
     picture's height."""
     said = [(_short(name), hue) for name, hue in zip(names, HUES, strict=False)]
     if len(names) > len(HUES):
-        said.append((f"and {len(names) - len(HUES)} more", charts.OTHER))
+        said.append((f"and {len(names) - len(HUES)} more", theme.OTHER))
     parts = [
         f'<svg x="{LEFT + COLUMN * (i % PER_ROW)}" y="{BOTTOM + 22 + ROW * (i // PER_ROW)}" '
         f'width="{COLUMN - 6}" height="{ROW}">{label(0, 12, name, fill=hue, bold=True)}</svg>'
@@ -135,7 +135,7 @@ def correlation_map(names: Sequence[str], correlation: Floats, *, title: str, ba
 
 def _shade(correlation: float) -> str:
     """White at 0, blue at 1, orange at −1."""
-    hue = charts.BLUE if correlation >= 0.0 else charts.ORANGE
+    hue = theme.BLUE if correlation >= 0.0 else theme.ORANGE
     strength = min(abs(correlation), 1.0)
     red, green, blue = (int(hue[i : i + 2], 16) for i in (1, 3, 5))
     mixed = (round(255 + (part - 255) * 0.85 * strength) for part in (red, green, blue))

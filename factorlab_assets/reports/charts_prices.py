@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from factorlab_assets.reports import svg
-from factorlab_assets.reports.charts import BLUE, GREEN, MAX_BANDS, ORANGE, OTHER, VERMILLION
+from factorlab_assets.reports.charts import MAX_BANDS
 from factorlab_assets.reports.inline import BLOCKS
 from factorlab_assets.reports.svg import INK, LEFT, RIGHT, TOP, WIDTH, Dates, Floats, label
+from factorlab_assets.reports.theme import BLUE, GREEN, ORANGE, OTHER, VERMILLION
 
 HUES = {"price_only": BLUE, "adjusted": GREEN, "mixed": ORANGE, "unknown": "#c3c9ce"}
 HUES |= {"synthetic": "#b8a800"}

@@ -55,9 +55,16 @@ def test_every_block_of_commands_is_one_that_is_run_or_says_why_not() -> None:
     assert not others
 
 
-@pytest.mark.parametrize(
-    "document", [p for p in SHOWN if any(b.is_run for b in SHOWN[p])], ids=lambda path: path.name
-)
+LONG = ("evaluation.md", "reports.md")
+"""Pages whose commands take a minute and more."""
+RUN = [
+    pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in LONG else [])
+    for page, shown in SHOWN.items()
+    if any(block.is_run for block in shown)
+]
+
+
+@pytest.mark.parametrize("document", RUN)
 def test_the_commands_of_a_document_succeed_in_order(
     document: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

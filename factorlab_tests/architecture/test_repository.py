@@ -36,10 +36,12 @@ LOCK = (PROJECT_ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("what", UNWANTED)
 def test_no_file_mentions(what: str) -> None:
+    # Three letters stand somewhere in a picture's packed pixels by chance.
+    passed = ".png" if what == "unfinished work" else None
     found = [
         f"{path.relative_to(PROJECT_ROOT)}:{number}: {line.strip()}"
         for path in project_files()
-        if path != Path(__file__)
+        if path != Path(__file__) and path.suffix != passed
         for number, line in enumerate(text_of(path).splitlines(), 1)
         if UNWANTED[what].search(line)
     ]

@@ -15,7 +15,7 @@ from factorlab_tests.conftest import PROJECT_ROOT
 
 CONFIG = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
 EXPLAINED = re.compile(r"# ((?:ruff: )?noqa: [A-Z0-9, ]*\d|type: ignore\[[a-z, -]+\]) .*[a-z]{3}.*")
-STARTS_RUNS = {"cli", "cli_compare", "cli_evaluation", "cli_experiments", "cli_run"}
+STARTS_RUNS = {"cli", "cli_compare", "cli_evaluation", "cli_experiments", "cli_report", "cli_run"}
 MAY_IMPORT_DAGSTER = {"assets", "definitions", *STARTS_RUNS}
 
 

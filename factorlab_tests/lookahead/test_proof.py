@@ -57,13 +57,6 @@ BOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def is_slow(name: str) -> bool:
-    """Whether proving a shipped strategy takes seconds: on one basis make test does, on both
-    make test-all."""
-    resolved = SHIPPED[name]
-    return resolved.strategy.portfolio.needs_covariance or research.reads_bars(resolved)
-
-
 @pytest.fixture(scope="module")
 def scenarios(con: duckdb.DuckDBPyConnection, request: pytest.FixtureRequest) -> Scenarios:
     """The thirteen ETFs."""
@@ -104,7 +97,7 @@ def parts(proof: Proof) -> set[str]:
             bars,
             name,
             id=f"{name}-{basis}",
-            marks=[pytest.mark.slow] if basis == "total_return" and is_slow(name) else [],
+            marks=[pytest.mark.slow] if basis == "total_return" else [],
         )
         for basis, bars in {"close": "bars", "total_return": "grown"}.items()
         for name in SHIPPED

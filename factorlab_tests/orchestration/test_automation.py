@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import pytest
 
 from factorlab_assets.assets import automation
 from factorlab_assets.definitions import build_definitions
@@ -97,6 +98,7 @@ def test_new_strategy_files_are_registered_and_bad_ones_are_not(project: Project
     assert "mine" in str(answers[0])
 
 
+@pytest.mark.slow
 def test_new_data_recompute_the_active_cells_that_rest_on_the_old(
     project: Project, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from factorlab_assets import (
     cli_experiments,
     cli_factors,
     cli_prices,
+    cli_report,
     cli_revisions,
     cli_run,
     cli_tables,
@@ -57,7 +58,7 @@ class Command:
             patch.chdir(self.folder)
             patch.setattr(sys, "argv", ["factorlab", *arguments])
             shown = (cli_experiments, cli_factors, cli_prices, cli_revisions, cli_run, cli_tables)
-            for module in (cli, cli_compare, cli_evaluation, cli_universe, *shown):
+            for module in (cli, cli_compare, cli_evaluation, cli_report, cli_universe, *shown):
                 patch.setattr(module, "out", Console(width=self.width, highlight=False))
             with redirect_stdout(stdout), redirect_stderr(stderr):
                 try:

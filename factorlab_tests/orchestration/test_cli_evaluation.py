@@ -12,6 +12,8 @@ from factorlab_assets.store import Store
 from factorlab_tests.orchestration.conftest import MONTH
 from factorlab_tests.orchestration.test_cli import Command, factorlab
 
+pytestmark = pytest.mark.slow  # test_reports and test_sweeps show the same assets at work
+
 __all__ = ["factorlab"]  # a fixture, by its name
 
 GRID = (

@@ -35,19 +35,31 @@ GRAPH = {
         "regime_metrics",
         "feasibility",
         "robustness",
+        "rolling_metrics",
+        "calendar_returns",
+        "drawdowns",
+        "contributions",
+        "notable_months",
+        "exposures",
+        "factor_diagnostics",
+        "verdict",
+        "tear_sheet",
         "sweep_metrics",
         "sweep_evidence",
         "walk_forward",
     },
-    "library": {"leaderboard", "return_correlations"},
+    "library": {"leaderboard", "return_correlations", "library_page"},
 }
 QUICK = {"inference", "regime_metrics"}
+JUDGED = QUICK | {"feasibility", "robustness"}
+SWEPT = {"sweep_metrics", "sweep_evidence", "walk_forward"}
 JOBS = {
     "market": GRAPH["market"],
     "prices": GRAPH["market"] - {"strategies", "raw_prices"},
     "research": GRAPH["research"] | QUICK,
-    "evaluation": QUICK | {"feasibility", "robustness"},
-    "sweep": {"sweep_metrics", "sweep_evidence", "walk_forward"},
+    "evaluation": JUDGED,
+    "report": GRAPH["evaluation"] - JUDGED - SWEPT,
+    "sweep": SWEPT,
     "library": GRAPH["library"],
 }
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
@@ -124,6 +136,12 @@ def test_research_follows_the_design_graph() -> None:
     assert upstream("feasibility") == {"memberships", "scores"} | books
     assert upstream("sweep_metrics") == prices
     assert upstream("walk_forward") == upstream("sweep_evidence") == {"sweep_metrics"} | prices
+    assert upstream("contributions") == upstream("notable_months") == books
+    assert upstream("factor_diagnostics") == {"memberships", "factor_signals", "scores"} | prices
+    assert upstream("verdict") >= {"metrics", "inference", "robustness", "calendar_returns"}
+    drawn = GRAPH["research"] | GRAPH["evaluation"] - SWEPT - {"tear_sheet"}
+    assert upstream("tear_sheet") == drawn | prices
+    assert upstream("library_page") >= {"tear_sheet", "verdict", "sweep_metrics", "metrics"}
     assert upstream("leaderboard") == {"metrics", "backtest_returns", "inference"}
     assert upstream("return_correlations") == {"backtest_returns"}
     cells = GRAPH["research"] | GRAPH["evaluation"]

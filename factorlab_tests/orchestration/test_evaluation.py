@@ -21,6 +21,8 @@ from factorlab_tests.orchestration.conftest import (
     settings_in,
 )
 
+pytestmark = pytest.mark.slow  # test_reports and test_sweeps show the same assets at work
+
 FIRST, LAST = "trend_12m", "trend_weighted"
 TABLES = ("inference", "regime_metrics", "feasibility", "robustness")
 REGIMES = """\

@@ -17,6 +17,8 @@ from factorlab_tests.orchestration.conftest import (
     materializations,
 )
 
+pytestmark = pytest.mark.slow  # test_reports and test_sweeps show the same assets at work
+
 FIRST, LAST = "trend_12m", "xsmom_12_1"
 NAMES = ("trend_12m", "trend_weighted", "xsmom_12_1")
 EARLY = "2006-01"

@@ -135,6 +135,7 @@ def test_verify_shows_the_first_difference(
     assert "score:" in found.told
 
 
+@pytest.mark.slow
 def test_a_changed_parameter_price_or_code_is_another_experiment(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

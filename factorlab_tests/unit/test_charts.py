@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorlab_assets.reports import charts, svg
+from factorlab_assets.reports import charts, svg, theme
 from factorlab_tests.browser import find_chromium, open_page
 
 HOSTILE = "</text><script>alert('1')</script>&amp; \"q\" ]]> `x` \\ 100% #1 \x00\x1b\n![a](b)"
@@ -178,12 +178,12 @@ def test_a_crash_of_one_day_in_twenty_years_is_drawn_at_its_depth() -> None:
     drawdown = nav / np.maximum.accumulate(nav) - 1
     drawn = charts.nav_and_drawdown(days, nav, drawdown, title="t", basis="close")
     lowest = drawdown[3217]
-    (area,) = _paths(drawn, charts.VERMILLION)
+    (area,) = _paths(drawn, theme.VERMILLION)
     depth = _points(area[: area.index("V")])[:, 1].max()
     assert depth == pytest.approx(204 + (262 - 204) / 1.05, abs=0.1)  # 5 % of air below it
     assert f"{svg.percent(lowest, 1)} lowest" in _texts(drawn)
     assert f"on {days[3217]}" in _texts(drawn)
-    nav_line = _points(_paths(drawn, charts.BLUE)[0])
+    nav_line = _points(_paths(drawn, theme.BLUE)[0])
     assert len(nav_line) <= svg.MAX_POINTS
     fall = np.diff(nav_line[:, 1]).max()
     decades = np.log10(nav.max() / nav.min()) * 1.08
@@ -195,7 +195,7 @@ def test_growth_is_on_a_log_scale_and_both_curves_end_at_their_labels() -> None:
     drawn = charts.nav_and_drawdown(
         MONTHS[:3], nav, nav * 0, benchmark_nav=nav[::-1], title="t", basis="close"
     )
-    ((_, first), (_, middle), (_, last)) = _points(_paths(drawn, charts.BLUE)[0])
+    ((_, first), (_, middle), (_, last)) = _points(_paths(drawn, theme.BLUE)[0])
     assert first - middle == pytest.approx(middle - last, abs=0.11)
     assert {"100× strategy", "1.00× benchmark", "1×", "10×", "100×"} <= set(_texts(drawn))
 
@@ -205,7 +205,7 @@ def test_a_curve_is_broken_where_it_is_not_known() -> None:
     drawn = charts.nav_and_drawdown(
         MONTHS[:6], nav, np.array([0, 0, 0, 0, 0, -1.0]), title="t", basis="close"
     )
-    (line,) = _paths(drawn, charts.BLUE)
+    (line,) = _paths(drawn, theme.BLUE)
     assert line.count("M") == 2
     assert {"3.00× strategy", "−100.0% lowest"} <= set(_texts(drawn))
 
@@ -216,9 +216,9 @@ def test_a_stack_is_as_high_as_its_weights_and_held_until_the_next_date() -> Non
         MONTHS[:2], book, ["SPY", "TLT", "GLD"], CLASSES, title="t", basis="close"
     )
     # 206 pixels are 100 %, 217 are one of two months; rates lie over equities.
-    assert _paths(drawn, charts.BLUE) == ["M50 262v-103h217v103h217V262z"]
-    assert _paths(drawn, charts.GREEN) == ["M50 262v-206h217v103h217V262z"]
-    assert _paths(drawn, charts.ORANGE) == []
+    assert _paths(drawn, theme.BLUE) == ["M50 262v-103h217v103h217V262z"]
+    assert _paths(drawn, theme.GREEN) == ["M50 262v-206h217v103h217V262z"]
+    assert _paths(drawn, theme.ORANGE) == []
     assert _texts(drawn)[-9:-1] == ["cash", "50%", "GLD", "0%", "TLT", "50%", "SPY", "0%"]
 
 
@@ -228,8 +228,8 @@ def test_shorts_are_stacked_below_zero_with_the_net_beside() -> None:
         MONTHS[:2], book, ["SPY", "TLT"], CLASSES, title="t", basis="close"
     )
     zero = 56 + round(206 * 0.5 / 0.75)
-    assert _paths(drawn, charts.BLUE) == [f"M50 {zero}v{56 - zero}h434V{zero}z"]
-    assert _paths(drawn, charts.GREEN) == [f"M50 {zero}v{262 - zero}h434V{zero}z"]
+    assert _paths(drawn, theme.BLUE) == [f"M50 {zero}v{56 - zero}h434V{zero}z"]
+    assert _paths(drawn, theme.GREEN) == [f"M50 {zero}v{262 - zero}h434V{zero}z"]
     assert _texts(drawn)[-7:-1] == ["net", "25%", "TLT", "−25%", "SPY", "50%"]
 
 
@@ -285,7 +285,7 @@ def test_above_forty_tickers_their_number_over_time_is_drawn() -> None:
     first = np.array(["2004-01-01"] * 30 + ["2014-01-01"] * 30, "datetime64[D]")
     last = np.array(["2019-01-01"] * 10 + ["2024-01-01"] * 50, "datetime64[D]")
     drawn = charts.coverage(["T"] * 60, first, last, title="t", basis="close")
-    (steps,) = _paths(drawn, charts.BLUE)
+    (steps,) = _paths(drawn, theme.BLUE)
     height = 206 / 1.04
     ups = [int(up) for up in re.findall(r"v(-?\d+)", steps)]
     assert ups == pytest.approx([-height / 2, -height / 2, height / 6], abs=1)

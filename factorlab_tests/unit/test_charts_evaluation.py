@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from factorlab_assets.reports import charts
+from factorlab_assets.reports import charts, theme
 from factorlab_assets.reports.charts_evaluation import (
     bracket_inline,
     bracket_picture,
@@ -78,11 +78,11 @@ def histogram(picture: str, colour: str) -> tuple[int, int]:
 def test_both_histograms_have_the_same_scale() -> None:
     """Of twice as many equal paths each share is the same; a narrower null is higher."""
     picture = bracketed()
-    _, kept = histogram(picture, charts.BLUE)
-    _, fresh = histogram(picture, charts.VERMILLION)
+    _, kept = histogram(picture, theme.BLUE)
+    _, fresh = histogram(picture, theme.VERMILLION)
     assert fresh < kept
     twice = bracketed(permuted=np.repeat(KEPT, 2))
-    assert histogram(twice, charts.BLUE) == histogram(picture, charts.BLUE)
+    assert histogram(twice, theme.BLUE) == histogram(picture, theme.BLUE)
 
 
 @pytest.mark.parametrize("oracle", [0.12, NAN])

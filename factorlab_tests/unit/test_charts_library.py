@@ -12,7 +12,7 @@ import pytest
 
 from factorlab_assets.core.calendar import month_ends
 from factorlab_assets.core.panel import Floats
-from factorlab_assets.reports import charts, svg
+from factorlab_assets.reports import charts, svg, theme
 from factorlab_assets.reports.charts_library import APART, HUES, nav_overlay
 from factorlab_tests.browser import find_chromium, open_page
 
@@ -77,11 +77,11 @@ def test_equal_growth_is_an_equal_height() -> None:
 def test_beyond_six_they_are_grey_and_counted() -> None:
     picture = overlay(grown(30))
     colours = [hue for hue, _ in strokes(picture)]
-    assert colours == [charts.OTHER] * 24 + list(reversed(HUES))
+    assert colours == [theme.OTHER] * 24 + list(reversed(HUES))
     said = texts(picture)
     assert {f"s{i}" for i in range(6)} <= said.keys()
     assert not {f"s{i}" for i in range(6, 30)} & said.keys()
-    assert said["and 24 more"].get("fill") == charts.OTHER
+    assert said["and 24 more"].get("fill") == theme.OTHER
     assert not [text for text in texts(overlay(grown(6))) if "more" in text]
     assert "and 1 more" in texts(overlay(grown(7)))
 

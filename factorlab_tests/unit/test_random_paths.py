@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from factorlab_assets import strategy as files
@@ -26,7 +26,12 @@ from factorlab_tests.invariants.any_book import any_case, any_engine_strategy, a
 from factorlab_tests.small_panels import NAN, strategy_of
 from factorlab_tests.traded_panels import traded_market
 
-EXAMPLES = settings(max_examples=120, deadline=None)
+# Many a drawn strategy is not valid, or never starts: they are passed over.
+EXAMPLES = settings(
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 SAME = {"rtol": 0.0, "atol": 1e-12}
 """The same sums in another order, of returns below 1 in size."""
 

@@ -87,6 +87,7 @@ def test_a_cell_and_a_combination_come_out_identical(store: Store, ids: dict[str
         assert found.told.endswith(f"by the same code, agrees to the last bit in {tables}")
 
 
+@pytest.mark.slow
 def test_every_combination_of_a_sweep_comes_out_identical_by_itself(store: Store) -> None:
     inputs = Inputs(store.versions()[0], None, PriceRules())
     named = {"three": NamedUniverse(tickers=dict.fromkeys("ABC", "Any"))}
@@ -210,6 +211,7 @@ def test_a_configuration_that_is_read_otherwise_today_is_told(
     )
 
 
+@pytest.mark.slow
 def test_rows_of_a_cell_that_was_computed_anew_are_those_that_the_ledger_kept(
     store: Store, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
